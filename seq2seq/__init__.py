@@ -1,0 +1,18 @@
+"""seq2seq: machine translation with the Transformer, from raw parallel text to translations and scores."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seq2seq.decode.translator import Translator
+
+__version__ = "0.1.0"
+__all__ = ["Translator", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: torch takes a second, and `--help` needs none of it.
+    if name == "Translator":
+        from seq2seq.decode.translator import Translator
+
+        return Translator
+    raise AttributeError(f"module 'seq2seq' has no attribute {name!r}")

@@ -1,0 +1,66 @@
+"""seq2seq-evaluate: how good translations are."""
+
+import json
+
+import click
+
+from seq2seq.cli.common import command, device_option, prepare_torch, threads_option
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("model", required=False)
+@click.option("--source", type=click.Path(), help="Text that MODEL translates.")
+@click.option("--hypothesis", type=click.Path(), help="Translations to score, instead of MODEL and --source.")
+@click.option("--reference", type=click.Path(), required=True, help="Correct translations, one for each line.")
+@click.option("--output", type=click.Path(), help="Where MODEL's translations go, if they are to be kept.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--beam-size", type=click.IntRange(1, 1000), help="Hypotheses followed at once; 1 is greedy.")
+@device_option
+@threads_option
+@click.version_option(package_name="seq2seq")
+@command
+def main(
+    model: str | None,
+    source: str | None,
+    hypothesis: str | None,
+    reference: str,
+    output: str | None,
+    as_json: bool,
+    beam_size: int | None,
+    device: str,
+    threads: int | None,
+) -> None:
+    """Scores the translations of MODEL, or those in a file, against references: BLEU, chrF and TER by sacrebleu.
+
+    \b
+    seq2seq-evaluate runs/demo --source test.en --reference test.de
+    seq2seq-evaluate --hypothesis output.de --reference test.de
+    """
+    from pathlib import Path
+
+    from seq2seq.errors import DataError, Seq2SeqError
+    from seq2seq.evaluate.metrics import score
+    from seq2seq.text.lines import read_lines
+
+    if (model is None) == (hypothesis is None) or (model is None) != (source is None):
+        raise Seq2SeqError("give either MODEL and --source, or --hypothesis")
+    references = list(read_lines(Path(reference)))
+    if hypothesis is not None:
+        hypotheses = list(read_lines(Path(hypothesis)))
+        name = hypothesis
+    else:
+        prepare_torch(threads)
+        from seq2seq.decode.translator import Translator
+
+        sources = list(read_lines(Path(str(source))))
+        if len(sources) != len(references):
+            raise DataError(f"{source} has {len(sources):,} lines and {reference} has {len(references):,}")
+        decode = {} if beam_size is None else {"beam_size": beam_size}
+        hypotheses = Translator.load(str(model), device, **decode).translate(sources)
+        name = str(source)
+    if len(hypotheses) != len(references):
+        raise DataError(f"{name} has {len(hypotheses):,} lines and {reference} has {len(references):,}")
+    if output:
+        Path(output).write_text("".join(line + "\n" for line in hypotheses), encoding="utf-8")
+    scores = score(hypotheses, references)
+    click.echo(json.dumps(scores.record(), indent=2) if as_json else scores.text())

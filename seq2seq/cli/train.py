@@ -1,0 +1,62 @@
+"""seq2seq-train: a recipe in, a model out."""
+
+import os
+import sys
+
+import click
+
+from seq2seq.cli.common import command, device_option, prepare_torch, threads_option
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("recipe", required=False)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--dry-run", is_flag=True, help="Print settings, sizes and estimates, prepare the data, and stop.")
+@click.option("--explain", metavar="KEY", help="Say what a key of a recipe means, and stop.")
+@click.option("--accept", multiple=True, metavar="KEY", help="Go on with a run although KEY has changed.")
+@device_option
+@threads_option
+@click.version_option(package_name="seq2seq")
+@command
+def main(
+    recipe: str | None,
+    overrides: tuple[str, ...],
+    dry_run: bool,
+    explain: str | None,
+    accept: tuple[str, ...],
+    device: str,
+    threads: int | None,
+) -> None:
+    """Trains the model that RECIPE describes; run again, it goes on where it stopped.
+
+    KEY=VALUE replaces a key of the recipe, for example train.learning_rate=6e-4. Several processes train together
+    when started with torchrun: torchrun --nproc-per-node 2 --no-python seq2seq-train RECIPE.
+    """
+    import seq2seq.config as config
+
+    if explain is not None:
+        click.echo(config.explain(explain))
+        return
+    if recipe is None:
+        raise click.UsageError("Missing argument 'RECIPE'; for example recipes/demo.yaml.")
+    loaded = config.load_recipe(recipe, overrides)
+    if int(os.environ.get("RANK", 0)) == 0:
+        for warning in loaded.warnings:
+            click.echo(f"warning: {warning}", err=True)
+    prepare_torch(threads)
+    if dry_run:
+        from seq2seq.train.estimate import estimate
+
+        click.echo(config.describe(loaded))
+        click.echo(estimate(loaded.settings, device))
+        return
+    from seq2seq.train.distributed import join_ranks
+    from seq2seq.train.loop import Interrupted, train
+
+    with join_ranks(device) as ranks:
+        try:
+            train(loaded.settings, ranks, frozenset(accept))
+        except Interrupted as interruption:
+            click.echo(str(interruption), err=True)
+            # torchrun counts any other exit code of a worker as a failure; status.json says what happened.
+            sys.exit(0 if ranks.world_size > 1 else 128 + interruption.signum)

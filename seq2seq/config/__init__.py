@@ -1,0 +1,48 @@
+"""Recipes: typed, checked settings from a YAML file and the command line."""
+
+from seq2seq.config.explain import describe, editor_schema, explain, value_text
+from seq2seq.config.recipe import (
+    Recipe,
+    differences,
+    leaves,
+    load_recipe,
+    settings_from_dict,
+    settings_hash,
+    settings_to_yaml,
+)
+from seq2seq.config.settings import (
+    Corpus,
+    DataSettings,
+    DecodeSettings,
+    HubDataset,
+    ModelSettings,
+    ParallelFiles,
+    Settings,
+    TokenizerSettings,
+    TrainSettings,
+)
+from seq2seq.config.tree import RecipeFaults
+
+__all__ = [
+    "Corpus",
+    "DataSettings",
+    "DecodeSettings",
+    "HubDataset",
+    "ModelSettings",
+    "ParallelFiles",
+    "Recipe",
+    "RecipeFaults",
+    "Settings",
+    "TokenizerSettings",
+    "TrainSettings",
+    "describe",
+    "differences",
+    "editor_schema",
+    "explain",
+    "leaves",
+    "load_recipe",
+    "settings_from_dict",
+    "settings_hash",
+    "settings_to_yaml",
+    "value_text",
+]

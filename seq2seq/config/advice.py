@@ -1,0 +1,40 @@
+"""What is allowed in a recipe but seldom meant."""
+
+from seq2seq.config.settings import Settings
+
+
+def advice(settings: Settings) -> list[str]:
+    """Return one warning for each thing that looks senseless, with the key and what to do about it."""
+    model, train = settings.model, settings.train
+    found = []
+    if model.norm == "post" and train.warmup_steps == 0:
+        found.append(
+            "train.warmup_steps is 0 and model.norm is post: without a warm-up such a model often does not learn; "
+            "set train.warmup_steps to some thousand or model.norm to pre"
+        )
+    if train.warmup_steps >= train.max_steps:
+        found.append(
+            f"train.warmup_steps ({train.warmup_steps}) is not below train.max_steps ({train.max_steps}): training "
+            "ends before the learning rate reaches its peak; lower train.warmup_steps"
+        )
+    if train.validate_every > train.max_steps:
+        found.append(
+            f"train.validate_every ({train.validate_every}) is above train.max_steps ({train.max_steps}): nothing is "
+            "validated before the end; lower train.validate_every"
+        )
+    if train.label_smoothing >= 0.5:
+        found.append(
+            f"train.label_smoothing is {train.label_smoothing:g}: most of each target would be noise; "
+            "0.1 is usual, 0 turns it off"
+        )
+    return found + _learning_rate(train.learning_rate, train.schedule)
+
+
+def _learning_rate(rate: float, schedule: str) -> list[str]:
+    if schedule == "noam":
+        low, high, usual = 0.05, 20.0, "with schedule noam it is a factor, usually 1 or 2"
+    else:
+        low, high, usual = 1e-6, 1e-2, "it is usually from 1e-4 to 1e-3"
+    if low <= rate <= high:
+        return []
+    return [f"train.learning_rate is {rate:g}, which is very {'low' if rate < low else 'high'}: {usual}"]

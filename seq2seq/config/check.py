@@ -1,0 +1,104 @@
+"""From a tree of texts to settings, or to all that is wrong with it in a user's words."""
+
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from seq2seq.config.schema import ROOT, Path, Shape, field_shape, limit_text, nearest, nearest_key, shape_at
+from seq2seq.config.settings import Settings
+from seq2seq.config.tree import Fault, RecipeFaults, Tree, dotted
+
+_LIMITS = {
+    "greater_than_equal": "ge",
+    "greater_than": "gt",
+    "less_than_equal": "le",
+    "less_than": "lt",
+    "multiple_of": "multiple_of",
+}
+
+
+def check(tree: Tree) -> Settings:
+    """Give the values of a tree their types.
+
+    Raises:
+        RecipeError: with every fault of the tree, those found while it was read included.
+    """
+    settings, faults = None, list(tree.faults)
+    try:
+        settings = Settings.model_validate(_without_null_sections(tree.root))
+    except ValidationError as error:
+        faults += _faults(error, tree)
+    if settings is None or faults:
+        raise RecipeFaults(faults)
+    return settings
+
+
+def _without_null_sections(root: dict[str, Any]) -> dict[str, Any]:
+    """Treat a section whose keys are all commented out as one that sets nothing."""
+    sections = {name for name, info in ROOT.fields().items() if field_shape(info).sections}
+    return {name: {} if value is None and name in sections else value for name, value in root.items()}
+
+
+def _faults(error: ValidationError, tree: Tree) -> list[Fault]:
+    """Return one fault for each key, though a union reports one error for each of its members."""
+    found: dict[Path, tuple[int, Fault]] = {}
+    for details in error.errors(include_url=False):
+        rank, path, message = _describe(details, tree)
+        if path not in found or rank < found[path][0]:
+            found[path] = (rank, Fault(tree.place(path), dotted(path), message))
+    return [fault for _, fault in found.values()]
+
+
+def _describe(details: ErrorDetails, tree: Tree) -> tuple[int, Path, str]:
+    """Return how much an error says (less is more), the key it is about, and what it says in words."""
+    kind, location, value, context = details["type"], details["loc"], details["input"], details.get("ctx", {})
+    if kind == "extra_forbidden":
+        path = (*shape_at(location[:-1])[1], location[-1])
+        return 0, path, _unknown(path)
+    shape, path = shape_at(location)
+    if kind == "conflict":
+        blamed = [(*path[:-1], key) for key in context["keys"]]
+        return 0, next((key for key in blamed if key in tree.places), blamed[0]), context["reason"]
+    if kind == "missing":
+        return 0, path, f"missing; it must be {shape.expected}"
+    if kind in _LIMITS:
+        limit = _LIMITS[kind]
+        return 0, path, f"is {value}, must be {limit_text(limit, context[limit])}"
+    return 1, path, f"is {_quoted(value)}, must be {shape.expected}{_hint(value, shape)}"
+
+
+def _unknown(path: Path) -> str:
+    section, _ = shape_at(path[:-1])
+    if path[-1] in section.fields():
+        return "does not go with the other keys: a corpus has either source and target or dataset"
+    *sections, name = str(path[-1]).split(".")
+    if len(path) == 1 and sections and dotted(shape_at([*sections, name])[1]) == path[0]:
+        return f"unknown key; write {name} below {'.'.join(sections)} instead"
+    near = nearest_key(path)
+    return f"unknown key; did you mean {near}?" if near else f"unknown key; valid are {', '.join(section.fields())}"
+
+
+def _quoted(value: object) -> str:
+    if value is None or value in ("", []):
+        return "empty"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}" if len(value) > 1 else "a list"
+    text = str(value)
+    return f"'{text}'" if len(text) <= 60 else f"'{text[:60]}...'"
+
+
+def _hint(value: object, shape: Shape) -> str:
+    if not isinstance(value, str):
+        return ""
+    near = nearest(value.lower(), shape.choices)
+    if near and near[0] != shape.expected:
+        return f"; did you mean '{near[0]}'?"
+    try:
+        number = float(value)
+    except ValueError:
+        return ""
+    whole = shape.expected.startswith("a whole number") and abs(number) < 1e15 and number.is_integer()
+    return f"; write {int(number)}" if whole else ""

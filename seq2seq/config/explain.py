@@ -1,0 +1,77 @@
+"""Texts about settings: what a key means, what a recipe resolves to, and the schema that editors complete from."""
+
+import json
+
+from seq2seq.config.recipe import Recipe, leaves
+from seq2seq.config.schema import Key, keys, nearest_key, number_text, shape_at
+from seq2seq.config.settings import Settings
+from seq2seq.errors import RecipeError
+
+
+def explain(key: str) -> str:
+    """Say what a key of a recipe means, what it may be and what it is by default; for a section, which keys it has.
+
+    Args:
+        key: full name such as `train.warmup_steps`, or a section's such as `train`, or "" for all sections.
+
+    Raises:
+        RecipeError: there is no such key.
+    """
+    if not key:
+        return "\n".join(_line(entry) for entry in keys() if "." not in entry.name)
+    path = key.split(".")
+    known = shape_at(path)[1]
+    if len(known) < len(path):
+        near = nearest_key((*known, path[len(known)]))
+        raise RecipeError(f"{key}: unknown key" + (f"; did you mean {near}?" if near else ""))
+    name = ".".join("N" if part.isdecimal() else part for part in path)
+    found = {entry.name: entry for entry in keys()}
+    below = [_line(entry) for entry in found.values() if entry.name.startswith(f"{name}.")]
+    text = f"{name}\n  {_entry_facts(found, name)}"
+    return "\n".join([text, "", *below]) if below else text
+
+
+def _entry_facts(found: dict[str, Key], name: str) -> str:
+    if name in found:
+        return f"{_facts(found[name])}\n  {found[name].info.description}"
+    whole = found[name.rpartition(".")[0]]  # the list that the entry is of
+    return f"{whole.shape.item.expected if whole.shape.item else ''}\n  {whole.info.description}"
+
+
+def _facts(entry: Key) -> str:
+    return f"{entry.shape.expected}; {_default(entry)}"
+
+
+def _default(entry: Key) -> str:
+    if entry.info.is_required():
+        return "required"
+    if entry.shape.sections and entry.info.default is not None:
+        return "optional"
+    return f"default {value_text(entry.info.default)}"
+
+
+def _line(entry: Key) -> str:
+    return f"  {entry.name}: {_facts(entry)}. {entry.info.description}"
+
+
+def value_text(value: object) -> str:
+    """Write a value as it would stand in a recipe."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(value_text, value))}]"
+    return number_text(value) if value != "" else "''"
+
+
+def describe(recipe: Recipe) -> str:
+    """Return a table of every key, its value and where it was set."""
+    rows = [(key, value_text(value), recipe.sources[key]) for key, value in leaves(recipe.settings).items()]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"{key:{widths[0]}}  {value:{widths[1]}}  {source}" for key, value, source in rows)
+
+
+def editor_schema() -> str:
+    """Return the JSON schema of recipes, from which editors complete and check them."""
+    return json.dumps(Settings.model_json_schema(), indent=2)

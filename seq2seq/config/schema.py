@@ -1,0 +1,184 @@
+"""What the settings classes say about a key: its type in words, its choices, its default, its neighbours."""
+
+import difflib
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from seq2seq.config.settings import Settings, Words
+
+Path = tuple[str | int, ...]
+
+# What other toolkits call a key of ours and no measure of likeness would find.
+_SYNONYMS = {
+    "batch_size": "batch_tokens",
+    "dim": "d_model",
+    "ffn_dim": "d_feedforward",
+    "hidden_size": "d_model",
+    "lr": "learning_rate",
+    "num_heads": "heads",
+    "num_layers": "layers",
+    "epochs": "max_epochs",
+    "steps": "max_steps",
+    "grad_clip": "clip_norm",
+    "early_stopping": "patience",
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a value may be: a scalar in words, a list of shapes, or a section of one or several classes."""
+
+    expected: str
+    choices: tuple[str, ...] = ()
+    item: "Shape | None" = None
+    sections: tuple[type[BaseModel], ...] = ()
+
+    def fields(self) -> dict[str, FieldInfo]:
+        """Return the keys of a section, those of all its classes together."""
+        return {name: info for section in self.sections for name, info in section.model_fields.items()}
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of a recipe with all that is known about it; `N` in its name stands for the number of a list entry."""
+
+    name: str
+    shape: Shape
+    info: FieldInfo
+
+
+ROOT = Shape(expected="a mapping of keys", sections=(Settings,))
+
+
+def number_text(value: object) -> str:
+    """Write a limit or default briefly: 1 instead of 1.0."""
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def field_shape(info: FieldInfo) -> Shape:
+    """Return what the value of a field may be."""
+    return _shape(info.annotation, tuple(info.metadata))
+
+
+def _shape(annotation: Any, metadata: tuple[Any, ...] = ()) -> Shape:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        inner = tuple(
+            m for entry in arguments[1:] for m in (entry.metadata if isinstance(entry, FieldInfo) else [entry])
+        )
+        return _shape(arguments[0], inner + metadata)
+    if origin in (Union, types.UnionType):
+        shape = _union(arguments, metadata)
+    elif origin is Literal:
+        shape = Shape(_one_of(arguments), choices=arguments)
+    elif origin is list:
+        item = _shape(arguments[0])
+        shape = Shape(f"a list, each entry {item.expected}", item=item)
+    elif origin is tuple:
+        item = _shape(arguments[0])
+        shape = Shape(f"a list of {len(arguments)} values, each {item.expected}", item=item)
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        shape = Shape("a section of keys", sections=(annotation,))
+    else:
+        names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+        shape = Shape(names[annotation] + _range(metadata))
+    words = [entry.text for entry in metadata if isinstance(entry, Words)]
+    return Shape(words[0], shape.choices, shape.item, shape.sections) if words else shape
+
+
+def _union(arguments: Sequence[Any], metadata: tuple[Any, ...]) -> Shape:
+    shapes = [_shape(argument, metadata) for argument in arguments if argument is not type(None)]
+    words = [shape.expected for shape in shapes] + (["null"] if type(None) in arguments else [])
+    return Shape(
+        ", or ".join(dict.fromkeys(words)),
+        choices=tuple(choice for shape in shapes for choice in shape.choices),
+        item=next((shape.item for shape in shapes if shape.item), None),
+        sections=tuple(section for shape in shapes for section in shape.sections),
+    )
+
+
+def _one_of(choices: Sequence[str]) -> str:
+    return choices[0] if len(choices) == 1 else "one of " + ", ".join(choices)
+
+
+def limit_text(name: str, limit: object) -> str:
+    """Say a limit of a number in words, such as 'at least 1' for ge and 1."""
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "multiple_of": "a multiple of"}
+    return f"{words[name]} {number_text(limit)}"
+
+
+def _range(metadata: tuple[Any, ...]) -> str:
+    """Say the limits of a number so that they follow 'a number', such as ' of at least 1'."""
+    names = ("ge", "gt", "le", "lt", "multiple_of")
+    limits = [(name, getattr(entry, name)) for entry in metadata for name in names if hasattr(entry, name)]
+    if [name for name, _ in limits] == ["ge", "le"]:
+        return f" from {number_text(limits[0][1])} to {number_text(limits[1][1])}"
+    text = " and ".join(limit_text(name, limit) for name, limit in limits)
+    return (" of " if text.startswith("at ") else " ") + text if text else ""
+
+
+def shape_at(path: Sequence[str | int]) -> tuple[Shape, Path]:
+    """Follow a path of keys as far as the settings know it.
+
+    Args:
+        path: keys and numbers of list entries; whatever the settings do not know (such as pydantic's names for the
+            members of a union) is left out.
+
+    Returns:
+        The last shape that was reached and the path to it.
+    """
+    shape = ROOT
+    known: Path = ()
+    for part in path:
+        fields = shape.fields()
+        if part in fields:
+            shape, known = field_shape(fields[str(part)]), (*known, part)
+        elif shape.item and (isinstance(part, int) or part.isdecimal() or part == "N"):
+            shape, known = shape.item, (*known, part)
+    return shape, known
+
+
+def keys(shape: Shape = ROOT, prefix: str = "") -> Iterator[Key]:
+    """List every key of a section and of the sections below it, in the order of the classes."""
+    for name, info in shape.fields().items():
+        inner = field_shape(info)
+        yield Key(prefix + name, inner, info)
+        below = inner.item if inner.item and inner.item.sections else inner
+        yield from keys(below, f"{prefix}{name}{'.N' if below is inner.item else ''}.")
+
+
+def nearest_key(path: Path) -> str | None:
+    """Return the full name of the key that was probably meant by an unknown one.
+
+    The section where the unknown key stands is searched first, then all the others.
+    """
+    section, known = shape_at(path[:-1])
+    name = str(path[-1])
+    prefix = "".join(f"{part}." for part in known)
+    neighbours = {field: prefix + field for field in section.fields()}
+    everywhere: dict[str, str] = {}
+    for key in keys():
+        everywhere.setdefault(key.name.rpartition(".")[2], key.name)
+    for candidates, cutoff in ((neighbours, 0.65), (everywhere, 0.7)):
+        near = candidates.get(_SYNONYMS.get(name, name)) or _nearest_full_name(name, candidates, cutoff)
+        if near:
+            return near
+    return None
+
+
+def _nearest_full_name(name: str, candidates: dict[str, str], cutoff: float) -> str | None:
+    begins = [
+        key for key in candidates if len(name) > 3 and len(key) > 3 and (key.startswith(name) or name.startswith(key))
+    ]
+    near = begins or nearest(name, list(candidates), cutoff)
+    return candidates[near[0]] if near else None
+
+
+def nearest(word: str, words: Sequence[str], cutoff: float = 0.6) -> list[str]:
+    """Return the one of some words that is most like a given one, or nothing if none is like it."""
+    return difflib.get_close_matches(word, words, n=1, cutoff=cutoff)

@@ -1,0 +1,1 @@
+"""Token ids: the memory-mapped store, the global order of examples, and batches."""

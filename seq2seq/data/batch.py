@@ -1,0 +1,52 @@
+"""A batch of sentence pairs as tensors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from seq2seq.text.special_ids import BOS, EOS, PAD
+
+Ids = npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sentence pairs padded to a common length.
+
+    Attributes:
+        src: [B, S] int64 source ids, each row ending in eos, then pad.
+        tgt_in: [B, T] int64 target ids behind bos: what the decoder reads.
+        tgt_out: [B, T] int64 target ids ending in eos, then pad: what it predicts.
+        n_tokens: target tokens to predict, padding not counted.
+    """
+
+    src: Tensor
+    tgt_in: Tensor
+    tgt_out: Tensor
+    n_tokens: int
+
+    @classmethod
+    def from_ids(cls, sources: Sequence[Ids], targets: Sequence[Ids]) -> "Batch":
+        """Pads sentence pairs given as ids that end in eos."""
+        tgt_out = pad_rows(targets)
+        tgt_in = torch.full_like(tgt_out, PAD)
+        tgt_in[:, 0] = BOS
+        # The last id of the longest row is eos, which is predicted and never read.
+        tgt_in[:, 1:] = tgt_out[:, :-1].masked_fill(tgt_out[:, :-1] == EOS, PAD)
+        return cls(pad_rows(sources), tgt_in, tgt_out, sum(len(ids) for ids in targets))
+
+    def to(self, device: torch.device) -> "Batch":
+        """Returns the batch on a device."""
+        return Batch(self.src.to(device), self.tgt_in.to(device), self.tgt_out.to(device), self.n_tokens)
+
+
+def pad_rows(rows: Sequence[Ids]) -> Tensor:
+    """Returns rows of ids as one [B, longest] int64 tensor, padded on the right."""
+    padded = np.full((len(rows), max(map(len, rows))), PAD, dtype=np.int64)
+    for row, ids in zip(padded, rows, strict=True):
+        row[: len(ids)] = ids
+    return torch.from_numpy(padded)

@@ -1,0 +1,219 @@
+"""Raw text in, raw text out: one translation for each line, whatever the line holds."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from seq2seq.config import DecodeSettings, Settings
+from seq2seq.data.batch import pad_rows
+from seq2seq.decode.beam import Hypothesis, LengthPenalty, beam_search
+from seq2seq.decode.stepper import TransformerStepper
+from seq2seq.model.folder import find_model, load_model
+from seq2seq.model.device import autocast, choose_device, choose_precision
+from seq2seq.model.transformer import Transformer
+from seq2seq.text.lines import is_blank
+from seq2seq.text.sentences import split_sentences
+from seq2seq.text.special_ids import BOS, EOS, PAD, UNK
+from seq2seq.text.tokenizer import Ids, Tokenizer
+
+EXTRA_LENGTH = 10  # tokens that a translation may have beyond max_length_ratio times its source
+STREAM_LINES = 4096  # lines that `translate_stream` sorts by length together
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of the n best translations of a line: text, score, summed log-probability (nats), target ids."""
+
+    text: str
+    score: float
+    log_prob: float
+    tokens: list[int] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Translation:
+    """The translation of one line.
+
+    Attributes:
+        text: the best translation; empty for a blank line.
+        candidates: the n best, the best first; none for a blank line, one for a line that was split.
+        parts: pieces that the line was split into because it was longer than any source the model was trained on.
+        truncated: whether the best translation had to be ended at the longest length allowed.
+    """
+
+    text: str
+    candidates: list[Candidate]
+    parts: int = 1
+    truncated: bool = False
+
+    def record(self, n_best: int = 1) -> dict[str, Any]:
+        """Returns what one line of `--format jsonl` holds."""
+        best = self.candidates[0] if self.candidates else None
+        record: dict[str, Any] = {
+            "translation": self.text,
+            "score": best and best.score,
+            "log_prob": best and best.log_prob,
+            "split": self.parts > 1,
+            "truncated": self.truncated,
+        }
+        if n_best > 1:
+            record["n_best"] = [
+                {"translation": c.text, "score": c.score, "log_prob": c.log_prob} for c in self.candidates
+            ]
+        return record
+
+
+BLANK = Translation("", [])
+
+
+class Translator:
+    """Translates lines of text with a trained model.
+
+    Args:
+        model: on its device; it is used in evaluation mode.
+        tokenizer: the one the model was trained with.
+        settings: the recipe the model was trained with; `settings.decode` says how to search.
+        max_source_length: tokens of the longest source it was trained on; longer lines are split.
+        batch_size: sentences translated at once at the most; None: as many as `decode.batch_tokens` allows.
+    """
+
+    def __init__(
+        self,
+        model: Transformer,
+        tokenizer: Tokenizer,
+        settings: Settings,
+        max_source_length: int,
+        batch_size: int | None = None,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.decode = settings.decode
+        self.language = settings.data.source_language
+        self.max_source_length = max_source_length
+        self.batch_size = batch_size
+        self.device = next(model.parameters()).device
+        self.precision = choose_precision(settings.decode.precision, self.device, settings.model.d_model)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, device: str = "auto", batch_size: int | None = None, **decode: Any
+    ) -> "Translator":
+        """Loads a model folder, or the best model of a run folder.
+
+        Args:
+            path: the folder.
+            device: `auto`, `cpu`, `cuda`, `cuda:1` ...
+            batch_size: see the class.
+            **decode: replaces decode settings of the recipe, such as `beam_size=1`; unknown names are errors.
+
+        Raises:
+            ModelError: there is no usable model.
+            pydantic.ValidationError: a decode setting does not exist or has no valid value.
+        """
+        folder = load_model(find_model(Path(path)))
+        chosen = DecodeSettings.model_validate({**folder.settings.decode.model_dump(), **decode})
+        settings = folder.settings.model_copy(update={"decode": chosen})
+        model = folder.model.to(choose_device(device))
+        return cls(model, folder.tokenizer, settings, folder.max_source_length, batch_size)
+
+    def translate(self, lines: Sequence[str]) -> list[str]:
+        """Returns one translation for each line."""
+        return [translation.text for translation in self.translate_all(lines)]
+
+    def translate_stream(self, lines: Iterable[str], n_best: int = 1) -> Iterator[Translation]:
+        """Yields one translation for each line in bounded memory; see `translate_all`."""
+        iterator = iter(lines)
+        while chunk := list(islice(iterator, STREAM_LINES)):
+            yield from self.translate_all(chunk, n_best)
+
+    def translate_all(self, lines: Sequence[str], n_best: int = 1) -> list[Translation]:
+        """Returns one translation with scores for each line, in order; like lines are translated once.
+
+        Args:
+            lines: raw text; a line break inside a line counts as a space.
+            n_best: candidates for each line, at most the beam size.
+        """
+        unique = list(dict.fromkeys(line for line in lines if not is_blank(line)))
+        sources = [self._parts(line) for line in unique]
+        found = self._search([ids for parts in sources for ids in parts], n_best)
+        ends = np.cumsum([len(parts) for parts in sources], dtype=int)
+        pieces = [found[end - len(parts) : end] for parts, end in zip(sources, ends, strict=True)]
+        translations = {line: self._join(parts) for line, parts in zip(unique, pieces, strict=True)}
+        return [translations.get(line, BLANK) for line in lines]
+
+    def _parts(self, line: str) -> list[Ids]:
+        """Returns the ids of a line, in several parts if it is longer than what the model has seen."""
+        (ids,) = self.tokenizer.encode_source([line])
+        if len(ids) <= self.max_source_length:
+            return [ids]
+        sentences = [text for text in split_sentences(line, self.language) if not is_blank(text)]
+        encoded = self.tokenizer.encode_source([text.strip() for text in sentences])
+        return [part for ids in encoded if len(ids) > 1 for part in self._cut(ids)] or [ids[-1:]]
+
+    def _cut(self, ids: Ids) -> list[Ids]:
+        """Cuts a sentence without ends that is still too long, between words if it can."""
+        limit = max(self.max_source_length, 2)
+        parts = []
+        while len(ids) > limit:
+            breaks = [i for i in range(limit // 2, limit) if self.tokenizer.starts_word(ids[i])]
+            cut = breaks[-1] if breaks else limit - 1
+            parts.append(np.append(ids[:cut], np.int32(EOS)))
+            ids = ids[cut:]
+        return [*parts, ids]
+
+    def _search(self, sources: Sequence[Ids], n_best: int) -> list[list[Hypothesis]]:
+        """Searches for each source, batched by length, longest first so that memory never grows later."""
+        order = sorted(range(len(sources)), key=lambda i: -len(sources[i]))
+        found: list[list[Hypothesis]] = [[] for _ in sources]
+        start = 0
+        while start < len(order):
+            size = max(1, self.decode.batch_tokens // len(sources[order[start]]))
+            chosen = order[start : start + min(size, self.batch_size or size)]
+            for i, hypotheses in zip(chosen, self._search_batch([sources[i] for i in chosen], n_best), strict=True):
+                found[i] = hypotheses
+            start += len(chosen)
+        return found
+
+    def _search_batch(self, sources: Sequence[Ids], n_best: int) -> list[list[Hypothesis]]:
+        """Searches for sources that are decoded together."""
+        limits = [int(self.decode.max_length_ratio * len(ids)) + EXTRA_LENGTH for ids in sources]
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with torch.inference_mode(), autocast(self.precision, self.device):
+                return beam_search(
+                    TransformerStepper(self.model, pad_rows(sources).to(self.device)),
+                    beam_size=self.decode.beam_size,
+                    n_best=n_best,
+                    max_lengths=limits,
+                    min_length=self.decode.min_length,
+                    bos=BOS,
+                    eos=EOS,
+                    forbidden=(PAD, UNK, BOS),
+                    penalty=LengthPenalty(self.decode.length_norm, self.decode.length_penalty),
+                )
+        finally:
+            self.model.train(was_training)
+
+    def _join(self, parts: Sequence[Sequence[Hypothesis]]) -> Translation:
+        """Makes one translation of the hypotheses for the parts of a line."""
+        if len(parts) == 1:
+            texts = self.tokenizer.decode_target([hypothesis.tokens for hypothesis in parts[0]])
+            candidates = [
+                Candidate(text, hypothesis.score, hypothesis.log_prob, hypothesis.tokens)
+                for text, hypothesis in zip(texts, parts[0], strict=True)
+            ]
+            return Translation(texts[0], candidates, truncated=parts[0][0].truncated)
+        best = [hypotheses[0] for hypotheses in parts]
+        text = " ".join(filter(None, self.tokenizer.decode_target([hypothesis.tokens for hypothesis in best])))
+        tokens = [token for hypothesis in best for token in hypothesis.tokens]
+        log_prob = sum(hypothesis.log_prob for hypothesis in best)
+        penalty = LengthPenalty(self.decode.length_norm, self.decode.length_penalty)
+        score = log_prob / penalty(len(tokens) + len(best))
+        truncated = any(hypothesis.truncated for hypothesis in best)
+        return Translation(text, [Candidate(text, score, log_prob, tokens)], len(parts), truncated)

@@ -1,0 +1,160 @@
+"""Model folders: model.safetensors, config.json, tokenizer/ and MANIFEST.json. Nothing else is needed to translate."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from seq2seq.config import Settings, settings_from_dict, settings_hash
+from seq2seq.errors import ModelError, RecipeError
+from seq2seq.files import FORMAT_VERSION, MANIFEST, restore_replaced, verify_manifest, write_json
+from seq2seq.model.transformer import Transformer
+from seq2seq.text.tokenizer import Tokenizer
+
+FUSED, SEPARATE = ".qkv.", (".query.", ".key.", ".value.")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """What a model folder holds.
+
+    Attributes:
+        model: in evaluation mode, fp32, on the CPU.
+        tokenizer: the one the model was trained with.
+        settings: the resolved recipe.
+        max_source_length: tokens of the longest source the model was trained on, eos included.
+    """
+
+    model: Transformer
+    tokenizer: Tokenizer
+    settings: Settings
+    max_source_length: int
+
+
+def build_model(settings: Settings, tokenizer: Tokenizer) -> Transformer:
+    """Returns a freshly initialised model of a recipe's sizes."""
+    return Transformer(
+        settings.model, tokenizer.source_vocab_size, tokenizer.target_vocab_size, tokenizer.shared
+    )
+
+
+def save_model(
+    folder: Path, weights: dict[str, Tensor], tokenizer: Tokenizer, settings: Settings, max_source_length: int
+) -> None:
+    """Writes a model's files into an existing folder (inside `files.atomic_folder`, which adds the manifest).
+
+    Args:
+        folder: an empty folder.
+        weights: as `canonical_weights` returns them.
+        tokenizer: goes along.
+        settings: the resolved recipe, goes along.
+        max_source_length: tokens of the longest source of the training data.
+    """
+    save_file(weights, folder / "model.safetensors")
+    tokenizer.save(folder / "tokenizer")
+    config = {
+        "format_version": FORMAT_VERSION,
+        "settings": settings.model_dump(mode="json"),
+        "settings_hash": settings_hash(settings),
+        "tokenizer_hash": tokenizer.hash(),
+        "source_vocab_size": tokenizer.source_vocab_size,
+        "target_vocab_size": tokenizer.target_vocab_size,
+        "max_source_length": max_source_length,
+    }
+    write_json(folder / "config.json", config)
+
+
+def load_model(folder: Path) -> ModelFolder:
+    """Reads a model folder after checking every byte of it against its manifest.
+
+    Raises:
+        ModelError: it is damaged, incomplete, or its parts do not belong together.
+    """
+    verify_manifest(folder)
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        settings = settings_from_dict(config["settings"], str(folder / "config.json"))
+        max_source_length = int(config["max_source_length"])
+    except (OSError, ValueError, KeyError, TypeError, RecipeError) as error:
+        raise ModelError(f"{folder / 'config.json'}: not usable: {error}") from error
+    tokenizer = Tokenizer.load(folder / "tokenizer")
+    if tokenizer.hash() != config.get("tokenizer_hash"):
+        raise ModelError(f"{folder}: the model was trained with another tokenizer than the one beside it")
+    model = build_model(settings, tokenizer)
+    load_weights(model, folder / "model.safetensors")
+    return ModelFolder(model.eval(), tokenizer, settings, max_source_length)
+
+
+def find_model(path: Path) -> Path:
+    """Returns the model folder that a user's MODEL stands for: itself, a run's best model, or its newest checkpoint.
+
+    Raises:
+        ModelError: there is none.
+    """
+    restore_replaced(path)
+    if (path / MANIFEST).exists():
+        return path
+    restore_replaced(path / "best")
+    if (path / "best").exists():
+        return path / "best"
+    checkpoints = sorted(path.glob("checkpoints/step-*"))
+    if checkpoints:
+        return checkpoints[-1]
+    if not path.exists():
+        raise ModelError(f"{path}: no such folder; give a run folder or a model folder")
+    raise ModelError(f"{path}: neither a model folder nor a run folder with a model or checkpoint in it")
+
+
+def canonical_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Returns the parameters by their canonical names, tied ones once, query, key and value separate."""
+    weights = {}
+    for name, parameter in model.named_parameters():
+        value = parameter.detach().cpu()
+        if FUSED in name:
+            for separate, part in zip(SEPARATE, value.chunk(3), strict=True):
+                weights[name.replace(FUSED, separate)] = part.clone()
+        else:
+            weights[name] = value.clone()
+    return weights
+
+
+@torch.no_grad()
+def set_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Copies canonically named weights into a model.
+
+    Raises:
+        ModelError: names or shapes are not exactly those of the model.
+    """
+    expected = {name: value.shape for name, value in canonical_weights(model).items()}
+    found = {name: value.shape for name, value in weights.items()}
+    for name in sorted(expected.keys() ^ found.keys()):
+        raise ModelError(f"weight {name}: {'missing' if name in expected else 'not part of this model'}")
+    for name, shape in expected.items():
+        if found[name] != shape:
+            raise ModelError(f"weight {name}: has shape {list(found[name])}, must have {list(shape)}")
+    for name, parameter in model.named_parameters():
+        if FUSED in name:
+            parameter.copy_(torch.cat([weights[name.replace(FUSED, separate)] for separate in SEPARATE]))
+        else:
+            parameter.copy_(weights[name])
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Reads weights from a safetensors file into a model.
+
+    Raises:
+        ModelError: the file is unreadable or does not fit the model.
+    """
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: {error}") from error
+    try:
+        set_weights(model, weights)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error

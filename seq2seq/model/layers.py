@@ -1,0 +1,151 @@
+"""The layers of a Transformer.
+
+Letters in shapes, here and everywhere: B batch, S source length, T target length, D model width, H heads, E head
+width, F feed-forward width, V vocabulary, K beam, L layers, N rows (sentences times beams). Tensors are batch first;
+masks are bool, True = may attend.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seq2seq.model.attention import KeyValueCache, Layout, MultiHeadAttention
+
+WORDS = 2**16  # distinct values of the 16-bit random words that decide about dropout on a CPU
+
+
+def dropout(x: Tensor, probability: float) -> Tensor:
+    """Zeroes entries with a probability and scales the others so that the expectation stays exactly the same.
+
+    On a CPU the probability is rounded to a multiple of 2^-16, so that one 64-bit random word decides about four
+    entries: several times cheaper than one Bernoulli draw each.
+
+    Args:
+        x: [...] float.
+        probability: of an entry becoming zero, in [0, 1).
+    """
+    if x.device.type != "cpu":
+        return F.dropout(x, probability)
+    dropped = round(probability * WORDS)
+    words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    keep = words.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - WORDS // 2
+    return x * keep.to(x.dtype).mul_(WORDS / (WORDS - dropped))
+
+
+class Dropout(nn.Module):
+    """`dropout` in training, nothing otherwise."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns [...] like `x`."""
+        return dropout(x, self.probability) if self.training and self.probability else x
+
+
+class FeedForward(nn.Module):
+    """Two projections with an activation between them: *Attention Is All You Need*, equation 2."""
+
+    def __init__(self, d_model: int, d_feedforward: int, activation: Literal["relu", "gelu"]) -> None:
+        super().__init__()
+        self.inner = nn.Linear(d_model, d_feedforward)
+        self.outer = nn.Linear(d_feedforward, d_model)
+        self.activation = F.relu if activation == "relu" else F.gelu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps [..., D] to [..., D]."""
+        out: Tensor = self.outer(self.activation(self.inner(x)))  # [..., D] -> [..., F] -> [..., D]
+        return out
+
+
+class Residual(nn.Module):
+    """A sublayer with its residual connection, dropout and layer norm.
+
+    post: norm(x + dropout(sublayer(x))), section 5.4 of *Attention Is All You Need*;
+    pre: x + dropout(sublayer(norm(x))), which needs one more norm behind the last layer.
+    """
+
+    def __init__(self, d_model: int, dropout: float, norm: Literal["post", "pre"]) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(d_model)
+        self.dropout = Dropout(dropout)
+        self.pre = norm == "pre"
+
+    def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
+        """Maps [..., D] to [..., D]."""
+        if self.pre:
+            return x + self.dropout(sublayer(self.norm(x)))
+        out: Tensor = self.norm(x + self.dropout(sublayer(x)))
+        return out
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward."""
+
+    def __init__(
+        self,
+        d_model: int,
+        heads: int,
+        d_feedforward: int,
+        dropout: float,
+        attention_dropout: float,
+        norm: Literal["post", "pre"],
+        activation: Literal["relu", "gelu"],
+    ) -> None:
+        super().__init__()
+        self.self_attention = MultiHeadAttention(d_model, heads, attention_dropout)
+        self.feed_forward = FeedForward(d_model, d_feedforward, activation)
+        self.self_attention_residual = Residual(d_model, dropout, norm)
+        self.feed_forward_residual = Residual(d_model, dropout, norm)
+
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:
+        """Maps [B, S, D] to [B, S, D]."""
+        x = self.self_attention_residual(x, lambda rows: self.self_attention(rows, layout))
+        out: Tensor = self.feed_forward_residual(x, self.feed_forward)
+        return out
+
+
+class DecoderLayer(EncoderLayer):
+    """Self-attention, attention to the source, and feed-forward."""
+
+    def __init__(
+        self,
+        d_model: int,
+        heads: int,
+        d_feedforward: int,
+        dropout: float,
+        attention_dropout: float,
+        norm: Literal["post", "pre"],
+        activation: Literal["relu", "gelu"],
+    ) -> None:
+        super().__init__(d_model, heads, d_feedforward, dropout, attention_dropout, norm, activation)
+        self.cross_attention = MultiHeadAttention(d_model, heads, attention_dropout)
+        self.cross_attention_residual = Residual(d_model, dropout, norm)
+
+    def forward(  # type: ignore[override]
+        self,
+        x: Tensor,
+        layout: Layout,
+        memory: tuple[Tensor, Tensor],
+        memory_layout: Layout,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        """Maps [N, T, D] to [N, T, D].
+
+        Args:
+            x: target rows; N is B or, with `cache`, a multiple of it (the beams of each sentence).
+            layout: which target position may attend to which.
+            memory: keys and values of the source, two [B, H, S, E].
+            memory_layout: which source positions are real.
+            cache: keys and values of earlier target positions.
+        """
+        x = self.self_attention_residual(x, lambda rows: self.self_attention(rows, layout, cache))
+        x = self.cross_attention_residual(
+            x, lambda rows: self.cross_attention.attend_to(memory, rows, memory_layout)
+        )
+        out: Tensor = self.feed_forward_residual(x, self.feed_forward)
+        return out

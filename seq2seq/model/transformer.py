@@ -1,0 +1,173 @@
+"""The encoder-decoder Transformer of *Attention Is All You Need*."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seq2seq.config import ModelSettings
+from seq2seq.data.batch import Batch
+from seq2seq.model.attention import KeyValueCache, Layout
+from seq2seq.model.layers import DecoderLayer, Dropout, EncoderLayer
+from seq2seq.model.loss import label_smoothed_loss
+from seq2seq.model.positions import SinusoidalPositions
+from seq2seq.text.special_ids import PAD
+
+
+@dataclass
+class DecoderState:
+    """What the decoder keeps of a batch while it writes: it belongs to the decoder and is advanced by it.
+
+    Attributes:
+        memory: for each layer keys and values of the source, two [B, H, S, E].
+        memory_layout: which source positions are real.
+        caches: for each layer keys and values of the target positions written so far, of N = B * K rows.
+        length: target positions written so far.
+    """
+
+    memory: list[tuple[Tensor, Tensor]]
+    memory_layout: Layout
+    caches: list[KeyValueCache]
+    length: int = 0
+
+    def reorder(self, rows: Tensor, sentences: Tensor) -> None:
+        """Keeps the given target rows [N'] and sentences [B'] (int64 indices), in the given order."""
+        for cache in self.caches:
+            cache.reorder(rows)
+        if len(sentences) != len(self.memory[0][0]):  # sentences leave, they never change places
+            self.memory = [(k[sentences], v[sentences]) for k, v in self.memory]
+            assert self.memory_layout.mask is not None
+            self.memory_layout = Layout(self.memory_layout.mask[sentences])
+
+
+class Embedding(nn.Module):
+    """Token embeddings times sqrt(D) plus positions, with dropout: sections 3.4, 3.5 and 5.4 of the paper."""
+
+    def __init__(self, tokens: nn.Embedding, positions: SinusoidalPositions, dropout: float) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.positions = positions
+        self.dropout = Dropout(dropout)
+
+    def forward(self, ids: Tensor, start: int = 0) -> Tensor:
+        """Maps ids [B, T] int64, the first of which stands at position `start`, to [B, T, D]."""
+        end = start + ids.shape[1]
+        positions = self.positions(torch.arange(start, end, device=ids.device), end)  # [T, D]
+        out: Tensor = self.dropout(self.tokens(ids) * self.tokens.embedding_dim**0.5 + positions)
+        return out
+
+
+class Transformer(nn.Module):
+    """Encoder and decoder with tied embeddings.
+
+    Args:
+        settings: sizes, dropout, norm and activation.
+        source_vocab_size: rows of the source embedding.
+        target_vocab_size: V, rows of the target embedding and of the output.
+        shared: whether both sides have one vocabulary; with `settings.tie_embeddings` all three matrices are then one.
+    """
+
+    def __init__(
+        self, settings: ModelSettings, source_vocab_size: int, target_vocab_size: int, shared: bool
+    ) -> None:
+        super().__init__()
+        d_model, norm = settings.d_model, settings.norm
+        positions = SinusoidalPositions(d_model)
+        target = nn.Embedding(target_vocab_size, d_model)
+        tied = shared and settings.tie_embeddings
+        source = target if tied else nn.Embedding(source_vocab_size, d_model)
+        self.source_embedding = Embedding(source, positions, settings.dropout)
+        self.target_embedding = Embedding(target, positions, settings.dropout)
+        sizes = (
+            d_model,
+            settings.heads,
+            settings.d_feedforward,
+            settings.dropout,
+            settings.attention_dropout,
+            norm,
+            settings.activation,
+        )
+        self.encoder = nn.ModuleList(
+            EncoderLayer(*sizes) for _ in range(settings.encoder_layers or settings.layers)
+        )
+        self.decoder = nn.ModuleList(
+            DecoderLayer(*sizes) for _ in range(settings.decoder_layers or settings.layers)
+        )
+        self.encoder_norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
+        self.decoder_norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
+        self.output = nn.Linear(d_model, target_vocab_size, bias=False)
+        if settings.tie_embeddings:
+            self.output.weight = target.weight
+        initialize(self)
+
+    def forward(self, batch: Batch, label_smoothing: float = 0.0) -> tuple[Tensor, int]:
+        """Returns the summed loss of a batch in nats and the number of target tokens it is the sum of."""
+        real = batch.tgt_out != PAD  # [B, T]
+        hidden = self.decode(batch.tgt_in, self.start(batch.src))[real]  # [N, D]: only real tokens are projected
+        return label_smoothed_loss(self.logits(hidden), batch.tgt_out[real], label_smoothing), batch.n_tokens
+
+    def encode(self, src: Tensor) -> Tensor:
+        """Maps source ids [B, S] to the memory [B, S, D]."""
+        layout = Layout.padded(src != PAD)
+        x = self.source_embedding(src)
+        for layer in self.encoder:
+            x = layer(x, layout)
+        memory: Tensor = self.encoder_norm(x)
+        return memory
+
+    def start(self, src: Tensor, cached: bool = False) -> DecoderState:
+        """Encodes source ids [B, S]; with `cached` the target can then be decoded piece by piece."""
+        memory = self.encode(src)
+        keys_values = [layer.cross_attention.memory(memory) for layer in self.decoder]
+        caches = [KeyValueCache() for _ in self.decoder] if cached else []
+        return DecoderState(keys_values, Layout.padded(src != PAD), caches)
+
+    def decode(self, tgt_in: Tensor, state: DecoderState) -> Tensor:
+        """Maps target ids [N, T] to hidden rows [N, T, D].
+
+        With caches in `state` the ids continue those decoded before, one position at a time (T = 1), and N may be
+        a multiple of the B sentences: the beams of a sentence stand together.
+        """
+        layout = Layout() if state.caches else Layout.causal(tgt_in.shape[1], tgt_in.device)
+        x = self.target_embedding(tgt_in, state.length)
+        for i, layer in enumerate(self.decoder):
+            x = layer(x, layout, state.memory[i], state.memory_layout, state.caches[i] if state.caches else None)
+        if state.caches:
+            state.length += tgt_in.shape[1]
+        hidden: Tensor = self.decoder_norm(x)
+        return hidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Maps hidden rows [..., D] to scores of the vocabulary [..., V]."""
+        scores: Tensor = self.output(hidden)
+        return scores
+
+
+@torch.no_grad()
+def initialize(model: nn.Module) -> None:
+    """Sets all parameters of a model.
+
+    | parameter                           | distribution                                       |
+    |-------------------------------------|----------------------------------------------------|
+    | embeddings, tied or untied output   | normal, deviation D^-0.5 (1 after scaling)         |
+    | query, key, value: each [D, D]      | uniform, Glorot & Bengio 2010, equation 16         |
+    | other matrices                      | the same                                           |
+    | biases                              | 0                                                  |
+    | layer norms                         | gain 1, bias 0                                     |
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Embedding) or name == "output":
+            nn.init.normal_(module.weight, std=module.weight.shape[1] ** -0.5)
+        elif isinstance(module, nn.Linear):
+            for matrix in module.weight.chunk(3) if name.endswith("qkv") else [module.weight]:
+                nn.init.xavier_uniform_(matrix)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+
+
+def log_probs(model: Transformer, hidden: Tensor) -> Tensor:
+    """Returns log-probabilities [..., V] float32 of hidden rows [..., D]."""
+    return F.log_softmax(model.logits(hidden).float(), dim=-1)

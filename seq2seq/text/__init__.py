@@ -1,0 +1,1 @@
+"""Raw text: corpora, cleaning, tokenizers, sentence splitting."""

@@ -1,0 +1,73 @@
+"""Lines of text as they really are: only `\\n` ends a line."""
+
+import gzip
+import re
+import unicodedata
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from seq2seq.errors import DataError
+
+# Everything that some program takes for the end of a line.
+LINE_BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+BOM = "\ufeff"
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """Opens a file, decompressing it if its name ends in `.gz`.
+
+    Raises:
+        DataError: the file cannot be opened.
+    """
+    try:
+        return cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else open(path, "rb"))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yields the lines of a UTF-8 file without their ends.
+
+    Raises:
+        DataError: the file cannot be read or is not UTF-8; with path, line and byte.
+    """
+    with open_binary(path) as file:
+        try:
+            for number, raw in enumerate(file, 1):
+                try:
+                    yield decode_line(raw, first=number == 1)
+                except UnicodeDecodeError as error:
+                    if number == 1 and raw.startswith(UTF16_MARKS):
+                        raise DataError(f"{path}: is UTF-16; convert it to UTF-8 first") from None
+                    raise DataError(
+                        f"{path}:{number}: byte {error.start + 1} of the line (0x{raw[error.start]:02x}) "
+                        "is not UTF-8; mend the file or remove the line on both sides"
+                    ) from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path}: cannot be read: {error}") from error
+
+
+def decode_line(raw: bytes, first: bool = False, errors: str = "strict") -> str:
+    """Returns a line of bytes as text, without `\\n`, one `\\r` in front of it and, on the first line, a BOM."""
+    text = raw.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", errors)
+    return text.removeprefix(BOM) if first else text
+
+
+def forgiving_lines(file: Iterable[bytes]) -> Iterator[str]:
+    """Yields lines of a binary stream, invalid UTF-8 replaced by U+FFFD: no input line is ever lost."""
+    for number, raw in enumerate(file, 1):
+        yield decode_line(raw, first=number == 1, errors="replace")
+
+
+def one_line(text: str) -> str:
+    """Returns text with each line break of any kind made a space."""
+    return LINE_BREAKS.sub(" ", text)
+
+
+def is_blank(text: str) -> bool:
+    """Says whether nothing in a text is visible: only spaces, control and zero-width characters, if any."""
+    return all(char.isspace() or unicodedata.category(char) in ("Cc", "Cf") for char in text)

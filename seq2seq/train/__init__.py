@@ -1,0 +1,1 @@
+"""Training: data preparation, the loop, optimizer, checkpoints, ranks and monitoring."""

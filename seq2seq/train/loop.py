@@ -1,0 +1,405 @@
+"""The training loop: one for every recipe, on one process or many."""
+
+import hashlib
+import logging
+import math
+import signal
+import time
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+import torch
+
+from seq2seq.config import Settings, differences, settings_to_yaml
+from seq2seq.data.order import Step, TrainingData
+from seq2seq.errors import DivergedError, RunError
+from seq2seq.files import atomic_folder, lock
+from seq2seq.model.folder import build_model, canonical_weights, find_model, load_weights, save_model, set_weights
+from seq2seq.model.device import autocast, choose_precision
+from seq2seq.train.checkpoint import (
+    Checkpoint,
+    Progress,
+    average_weights,
+    checkpoint_folders,
+    newest_checkpoint,
+    save_checkpoint,
+)
+from seq2seq.train.distributed import Ranks
+from seq2seq.train.monitor import Monitor, logging_to, read_status, write_status
+from seq2seq.train.optimizer import build_optimizer, learning_rate
+from seq2seq.train.prepare import DevelopmentSet, Prepared, prepare
+from seq2seq.train.validate import Validator
+
+log = logging.getLogger(__name__)
+
+# Padded tokens that fit on a device when the recipe says `auto`.
+AUTO_DEVICE_TOKENS = {"cpu": 8192, "cuda": 16384}
+
+# Where files lie does not change what a run computes; what they hold is compared by its fingerprint.
+FREE_KEYS = frozenset({"output", "data.root", "data.cache"})
+
+
+class Interrupted(Exception):
+    """A signal ended the run after its state was saved."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}; state saved, the same command goes on from here")
+        self.signum = signum
+
+
+def train(settings: Settings, ranks: Ranks, accept: frozenset[str] = frozenset()) -> None:
+    """Trains a recipe from the start, or from where its run folder stands; a finished run is left alone.
+
+    Args:
+        settings: the recipe.
+        ranks: this process among those that train together.
+        accept: keys of settings or conditions that may differ from those the run was started with.
+
+    Raises:
+        RunError: the run folder is in use or belongs to another recipe, other data or other conditions.
+        ModelError: none of its checkpoints is usable.
+        DataError: a corpus cannot be used.
+        Interrupted: after SIGTERM or SIGINT, with the state saved.
+        DivergedError: the loss or the gradient is not finite.
+    """
+    folder = Path(settings.output)
+    with ExitStack() as stack:
+        if ranks.is_main:
+            stack.enter_context(lock(folder, f"{folder}: another process is training in this folder"))
+        stack.enter_context(logging_to(folder / "train.log" if ranks.is_main else None, ranks.is_main))
+        with ranks.main_first():
+            checkpoint = newest_checkpoint(folder)
+        if checkpoint:
+            changed = _changes(checkpoint.settings, settings)
+            if not changed and read_status(folder).get("state") == "finished":
+                log.info("%s: this run is finished; its best model is %s", folder, folder / "best")
+                return
+            _refuse(folder, {key: row for key, row in changed.items() if key not in accept})
+        try:
+            Trainer(settings, ranks, checkpoint, accept).run()
+        except Interrupted:
+            raise
+        except BaseException as error:
+            if ranks.is_main and not isinstance(error, RunError):
+                write_status(folder, "failed", read_status(folder).get("step", 0), error=str(error))
+            raise
+
+
+def _changes(before: Settings, now: Settings) -> dict[str, tuple[object, object]]:
+    return {key: (old, new) for key, old, new in differences(before, now) if key not in FREE_KEYS}
+
+
+def _refuse(folder: Path, changed: dict[str, tuple[object, object]]) -> None:
+    """Stops a run that would go on under other settings or conditions than it was started with."""
+    if changed:
+        rows = "\n".join(f"  {key}: was {before!r}, is {now!r}" for key, (before, now) in changed.items())
+        keys = " ".join(f"--accept {key}" for key in changed)
+        raise RunError(
+            f"{folder} was started under other conditions:\n{rows}\n"
+            f"Choose another output, or go on all the same with: {keys}"
+        )
+
+
+class Trainer:
+    """One run: its data, model, optimizer and progress.
+
+    Args:
+        settings: the recipe.
+        ranks: this process among those that train together.
+        checkpoint: where the run stands; None at its start.
+        accept: keys of conditions that may have changed.
+    """
+
+    def __init__(
+        self, settings: Settings, ranks: Ranks, checkpoint: Checkpoint | None, accept: frozenset[str] = frozenset()
+    ) -> None:
+        self.settings = settings
+        self.ranks = ranks
+        self.folder = Path(settings.output)
+        train = settings.train
+        with ranks.main_first():
+            self.prepared: Prepared = prepare(settings, checkpoint.tokenizer() if checkpoint else None)
+        self.device_tokens = (
+            AUTO_DEVICE_TOKENS[ranks.device.type] if train.device_tokens == "auto" else train.device_tokens
+        )
+        self.precision: Literal["fp32", "bf16"] = choose_precision(
+            train.precision, ranks.device, settings.model.d_model
+        )
+        self.conditions: dict[str, Any] = {
+            "data": self.prepared.fingerprint,
+            "precision": self.precision,
+            "threads": torch.get_num_threads(),
+        }
+        self.data = TrainingData(
+            self.prepared.stores,
+            settings.seed,
+            settings.data.pool_size,
+            train.batch_tokens,
+            self.device_tokens,
+            ranks.world_size,
+        )
+        torch.manual_seed(settings.seed)
+        self.model = build_model(settings, self.prepared.tokenizer).to(ranks.device)
+        self.optimizer = build_optimizer(self.model, train)
+        self.progress = Progress()
+        if checkpoint:
+            before = checkpoint.conditions
+            changed = {k: (before.get(k), v) for k, v in self.conditions.items() if v != before.get(k)}
+            _refuse(self.folder, {key: row for key, row in changed.items() if key not in accept})
+            checkpoint.restore(self.model, self.optimizer)
+            self.progress = checkpoint.progress
+            log.info("going on from %s", checkpoint.folder)
+        self.validator = self._validator(self.prepared.valid)
+        self.monitor = Monitor(self.folder if ranks.is_main else None, self.progress.step, train.max_steps)
+        self._signum = 0
+
+    def _validator(self, development: DevelopmentSet) -> Validator:
+        return Validator(
+            development,
+            self.prepared.tokenizer,
+            self.settings,
+            self.prepared.max_source_length,
+            self.device_tokens,
+            self.precision,
+        )
+
+    def run(self) -> None:
+        """Trains until the recipe's end, then averages, validates and tests; see `train`."""
+        if self.ranks.is_main:
+            (self.folder / "recipe.yaml").write_text(settings_to_yaml(self.settings), encoding="utf-8")
+            write_status(self.folder, "running", self.progress.step)
+        log.info(
+            "%s parameters, %s on %s, %d threads, %d rank(s); %s target tokens a step, at most %s on a device",
+            f"{sum(p.numel() for p in self.model.parameters()):,}",
+            self.precision,
+            self.ranks.device,
+            torch.get_num_threads(),
+            self.ranks.world_size,
+            f"{self.settings.train.batch_tokens:,}",
+            f"{self.device_tokens:,}",
+        )
+        handlers = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            self._train()
+            if self.ranks.is_main:
+                self._finish()
+            self.ranks.from_main(None)  # the others wait here
+        finally:
+            for signum, handler in handlers.items():
+                signal.signal(signum, handler)
+            self.monitor.close()
+
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        self._signum = signum
+
+    def _train(self) -> None:
+        """Takes optimizer steps until something ends the run."""
+        progress, train = self.progress, self.settings.train
+        self.model.train()
+        started = time.monotonic() - progress.seconds
+        for step in self.data.steps(progress.position):
+            reason = self.ranks.from_main(self._end_reason())
+            if reason:
+                log.info("training ends: %s", reason)
+                break
+            step_started = time.monotonic()
+            loss, norm, rate = self._step(step)
+            progress.seconds = time.monotonic() - started
+            self._count(step, loss, norm, rate, time.monotonic() - step_started)
+            if progress.step % train.validate_every == 0 and self.ranks.is_main:
+                self._validate()
+            signum = self.ranks.any(self._signum)
+            progress.seconds = time.monotonic() - started
+            if progress.step % train.checkpoint_every == 0 or signum:
+                self._save()
+            if signum:
+                if self.ranks.is_main:
+                    write_status(self.folder, "interrupted", progress.step)
+                raise Interrupted(signum)
+        self._save()
+
+    def _end_reason(self) -> str | None:
+        """Says why training is over; None if it is not."""
+        progress, train = self.progress, self.settings.train
+        if progress.step >= train.max_steps:
+            return f"{progress.step:,} steps done (train.max_steps)"
+        if train.max_epochs is not None and progress.position.epoch >= train.max_epochs:
+            return f"{progress.position.epoch} epochs done (train.max_epochs)"
+        if train.max_minutes is not None and progress.seconds >= 60 * train.max_minutes:
+            return f"{progress.seconds / 60:.1f} minutes done (train.max_minutes)"
+        if train.patience is not None and progress.bad_validations >= train.patience:
+            return f"no better {train.best_metric} in {progress.bad_validations} validations (train.patience)"
+        return None
+
+    def _step(self, step: Step) -> tuple[float, float, float]:
+        """Takes one optimizer step; returns its summed loss, gradient norm and learning rate.
+
+        The gradient is that of the loss summed over all tokens of all micro-batches of all ranks, divided by their
+        number, and only then clipped: cutting a step in other micro-batches does not change it.
+        """
+        train, ranks = self.settings.train, self.ranks
+        loss = torch.zeros((), device=ranks.device)
+        for i in range(ranks.rank, len(step.micro_batches), ranks.world_size):
+            batch = self.data.batch(step.micro_batches[i]).to(ranks.device)
+            torch.manual_seed(derive_seed(self.settings.seed, self.progress.step, i, "dropout"))
+            with autocast(self.precision, ranks.device):
+                summed, _ = self.model(batch, train.label_smoothing)
+            summed.backward()
+            loss += summed.detach()
+        gradients = []
+        for parameter in self.model.parameters():
+            if parameter.grad is None:  # no micro-batch for this rank
+                parameter.grad = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
+        ranks.sum_([*gradients, loss])
+        torch._foreach_div_(gradients, float(step.n_tokens))
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if not math.isfinite(float(loss)) or not math.isfinite(float(norm)):
+            raise DivergedError(
+                f"step {self.progress.step + 1}: loss {float(loss) / step.n_tokens}, gradient norm {float(norm)}: "
+                "training has diverged; lower train.learning_rate or raise train.warmup_steps"
+            )
+        if train.clip_norm:
+            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), train.clip_norm, norm)
+        rate = learning_rate(self.progress.step + 1, train, self.settings.model.d_model)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return float(loss), float(norm), rate
+
+    def _count(self, step: Step, loss: float, norm: float, rate: float, seconds: float) -> None:
+        """Brings the progress up to date behind a step, and logs it when it is time."""
+        progress, train = self.progress, self.settings.train
+        progress.step += 1
+        progress.position = step.next
+        progress.tokens += step.n_tokens
+        progress.window_loss += loss
+        progress.window_tokens += step.n_tokens
+        progress.window_seconds += seconds
+        speed = progress.window_tokens / progress.window_seconds
+        self.monitor.advance(f"loss {progress.window_loss / progress.window_tokens:.3f}, {speed:,.0f} tokens/s")
+        if progress.step % train.log_every:
+            return
+        mean_loss = progress.window_loss / progress.window_tokens
+        values = {
+            "train/loss": mean_loss,
+            "train/learning_rate": rate,
+            "train/gradient_norm": norm,
+            "train/tokens_per_second": speed,
+            "train/epoch": float(progress.position.epoch),
+        }
+        self.monitor.event(progress.step, progress.seconds, values)
+        log.info(
+            "step %s of %s  loss %.3f  rate %.2e  gradient %.2f  %s tokens/s  %s left",
+            f"{progress.step:,}",
+            f"{train.max_steps:,}",
+            mean_loss,
+            rate,
+            norm,
+            f"{speed:,.0f}",
+            timedelta(seconds=round(self._seconds_left())),
+        )
+        progress.window_loss, progress.window_tokens, progress.window_seconds = 0.0, 0, 0.0
+
+    def _seconds_left(self) -> float:
+        """Estimates the time to the end from the mean time of a step so far, validations included."""
+        progress, train = self.progress, self.settings.train
+        left = progress.seconds / progress.step * (train.max_steps - progress.step)
+        return left if train.max_minutes is None else min(left, max(0.0, 60 * train.max_minutes - progress.seconds))
+
+    def _validate(self) -> None:
+        """Measures the model, and keeps it as the best one if it is."""
+        progress, train = self.progress, self.settings.train
+        started = time.monotonic()
+        loss = self.validator.loss(self.model)
+        hypotheses = self.validator.translate(self.model)
+        scores = self.validator.scores(hypotheses)
+        values = {"loss": loss, "bleu": scores["bleu"], "chrf": scores["chrf"]}
+        seconds = time.monotonic() - started
+        self.monitor.event(
+            progress.step,
+            progress.seconds + seconds,
+            {f"valid/{name}": value for name, value in values.items()} | {"valid/seconds": seconds},
+        )
+        sign = -1 if train.best_metric == "loss" else 1
+        value = values[train.best_metric]
+        better = progress.best_value is None or sign * value > sign * progress.best_value
+        log.info(
+            "valid at step %s  loss %.3f  BLEU %.2f  chrF %.2f  (%.0f s)%s",
+            f"{progress.step:,}",
+            *values.values(),
+            seconds,
+            "  best so far" if better else "",
+        )
+        self._show_samples(hypotheses)
+        if better:
+            progress.best_value, progress.best_step, progress.bad_validations = value, progress.step, 0
+            with atomic_folder(self.folder / "best") as temporary:
+                save_model(
+                    temporary,
+                    canonical_weights(self.model),
+                    self.prepared.tokenizer,
+                    self.settings,
+                    self.prepared.max_source_length,
+                )
+        else:
+            progress.bad_validations += 1
+
+    def _show_samples(self, hypotheses: list[str]) -> None:
+        """Shows the first validation sentences that have text, with reference and translation."""
+        valid = self.prepared.valid
+        rows = [row for row in zip(valid.sources, valid.references, hypotheses, strict=True) if row[2]]
+        samples = [
+            f"source: {source}\nreference: {reference}\ntranslation: {hypothesis}"
+            for source, reference, hypothesis in rows[: self.settings.train.valid_samples]
+        ]
+        self.monitor.text(self.progress.step, "valid/samples", [s.replace("\n", "  \n") for s in samples])
+        for sample in samples[:1]:
+            log.info("  %s", sample.replace("\n", "\n            "))
+
+    def _save(self) -> None:
+        """Writes a checkpoint unless this step has one."""
+        newest = checkpoint_folders(self.folder)[-1:]
+        if self.ranks.is_main and [path.name for path in newest] != [f"step-{self.progress.step:08d}"]:
+            save_checkpoint(
+                self.folder,
+                self.model,
+                self.optimizer,
+                self.prepared.tokenizer,
+                self.settings,
+                self.prepared.max_source_length,
+                self.progress,
+                self.conditions,
+            )
+
+    def _finish(self) -> None:
+        """Lets the last model and the average of the last checkpoints compete for the best, and tests the winner."""
+        progress, train = self.progress, self.settings.train
+        if progress.step % train.validate_every and progress.step:
+            self._validate()
+        folders = checkpoint_folders(self.folder)[-train.average_last :] if train.average_last > 1 else []
+        if len(folders) > 1:
+            log.info("average of the checkpoints %s", ", ".join(folder.name for folder in folders))
+            set_weights(self.model, average_weights(folders))
+            self._validate()
+        more: dict[str, Any] = {"best_" + train.best_metric: progress.best_value, "best_step": progress.best_step}
+        if self.prepared.test:
+            load_weights(self.model, find_model(self.folder) / "model.safetensors")
+            tester = self._validator(self.prepared.test)
+            scores = tester.scores(tester.translate(self.model))
+            values = {"test/bleu": scores["bleu"], "test/chrf": scores["chrf"]}
+            self.monitor.event(progress.step, progress.seconds, values)
+            more |= values
+            log.info("test, best model:\n%s", scores.text())
+        write_status(self.folder, "finished", progress.step, **more)
+        log.info("finished after %s; best model: %s", timedelta(seconds=round(progress.seconds)), self.folder / "best")
+
+
+def derive_seed(seed: int, *parts: int | str) -> int:
+    """Returns a seed for torch that depends on all parts: no generator state needs to be stored."""
+    digest = hashlib.blake2b("/".join(map(str, (seed, *parts))).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) >> 1

@@ -1,0 +1,131 @@
+"""What a run tells: the log, metrics.jsonl, TensorBoard, the progress bar and status.json."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from seq2seq.files import write_json
+
+log = logging.getLogger(__name__)
+
+
+class _BarSafeHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes log lines to stderr above a progress bar, if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+@contextmanager
+def logging_to(path: Path | None, speak: bool) -> Iterator[None]:
+    """Sends the package's log to stderr and, with a path, to a file, while the block runs.
+
+    Args:
+        path: file that is appended to.
+        speak: whether this process logs at all below warnings (only one rank does).
+    """
+    logger = logging.getLogger("seq2seq")
+    handlers: list[logging.Handler] = [_BarSafeHandler()]
+    if path:
+        handlers.append(logging.FileHandler(path, encoding="utf-8"))
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+        logger.addHandler(handler)
+    level, logger.propagate = logger.level, False
+    logger.setLevel(logging.INFO if speak else logging.WARNING)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+        logger.setLevel(level)
+        logger.propagate = True
+
+
+class Monitor:
+    """Writes the events of a run; on ranks other than the first it does nothing.
+
+    Args:
+        folder: the run folder; None: write nothing.
+        step: the step from which the run goes on; events behind it are cut off.
+        total_steps: for the progress bar.
+    """
+
+    def __init__(self, folder: Path | None, step: int, total_steps: int) -> None:
+        self._folder = folder
+        if folder is None:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        cut_metrics(folder / "metrics.jsonl", step)
+        self._metrics = open(folder / "metrics.jsonl", "a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        # A bar where somebody watches; elsewhere the log lines say the same.
+        self._bar = tqdm(total=total_steps, initial=step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True)
+
+    def event(self, step: int, seconds: float, values: dict[str, float]) -> None:
+        """Records values of one step in metrics.jsonl and TensorBoard."""
+        if self._folder is None:
+            return
+        record = {"step": step, "seconds": round(seconds, 3), **values}
+        self._metrics.write(json.dumps(record) + "\n")
+        self._metrics.flush()
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def text(self, step: int, name: str, lines: Sequence[str]) -> None:
+        """Records lines of text in TensorBoard."""
+        if self._folder is not None:
+            self._board.add_text(name, "\n\n".join(lines), step)
+
+    def advance(self, description: str) -> None:
+        """Moves the progress bar by a step."""
+        if self._folder is not None:
+            self._bar.set_postfix_str(description, refresh=False)
+            self._bar.update()
+
+    def close(self) -> None:
+        """Ends the bar and writes what is still in memory."""
+        if self._folder is not None:
+            self._bar.close()
+            self._metrics.close()
+            self._board.close()
+
+
+def cut_metrics(path: Path, step: int) -> None:
+    """Removes the events behind a step from a metrics.jsonl, and a line that a crash left unfinished."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_bytes().splitlines(keepends=True):
+        try:
+            if line.endswith(b"\n") and json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):
+            continue
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(b"".join(kept))
+    temporary.replace(path)
+
+
+def write_status(folder: Path, state: str, step: int, **more: Any) -> None:
+    """Writes status.json: `running`, `finished`, `interrupted` or `failed`, and the step."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(folder / "status.json", {"state": state, "step": step, "time": now, **more})
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """Returns what status.json holds; nothing if there is none."""
+    try:
+        status: dict[str, Any] = json.loads((folder / "status.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return status

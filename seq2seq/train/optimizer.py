@@ -1,0 +1,66 @@
+"""Adam and the learning-rate schedules."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq.config import TrainSettings
+
+
+def build_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Returns Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) over all parameters.
+
+    Weight decay applies to matrices only, never to biases and norms.
+    """
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    others = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return optimizer(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=True)
+
+
+def learning_rate(step: int, settings: TrainSettings, d_model: int) -> float:
+    """Returns the learning rate of an optimizer step.
+
+    noam: factor * D^-0.5 * min(step^-0.5, step * warmup^-1.5), *Attention Is All You Need*, equation 3. The others
+    rise linearly to the peak during warm-up, then fall as peak * sqrt(warmup / step), as a half cosine down to the
+    minimum at `max_steps`, or stay.
+
+    Args:
+        step: from 1.
+        settings: schedule, peak (or factor), warm-up and length.
+        d_model: D.
+    """
+    peak, warmup = settings.learning_rate, settings.warmup_steps
+    if settings.schedule == "noam":
+        return float(peak * d_model**-0.5 * min(step**-0.5, step * warmup**-1.5))
+    if step < warmup:
+        return peak * step / warmup
+    match settings.schedule:
+        case "inverse_sqrt":
+            return peak * math.sqrt(max(warmup, 1) / step)
+        case "cosine":
+            done = min(1.0, (step - warmup) / max(1, settings.max_steps - warmup))
+            lowest = settings.min_learning_rate
+            return lowest + (peak - lowest) * (1 + math.cos(math.pi * done)) / 2
+        case "constant":
+            return peak
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Returns the optimizer's state as named tensors, `parameter name/what`."""
+    return {
+        f"{name}/{key}": value
+        for name, parameter in model.named_parameters()
+        for key, value in optimizer.state[parameter].items()
+    }
+
+
+def set_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Restores what `optimizer_tensors` returned."""
+    parameters = dict(model.named_parameters())
+    for key, value in tensors.items():
+        name, what = key.rsplit("/", 1)
+        parameter = parameters[name]
+        optimizer.state[parameter][what] = value if what == "step" else value.to(parameter.device)

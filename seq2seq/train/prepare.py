@@ -1,0 +1,134 @@
+"""From a recipe to token ids: corpora are opened, the tokenizer trained, the training pairs stored."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+import numpy as np
+
+from seq2seq.config import DataSettings, Settings, TokenizerSettings
+from seq2seq.data.batch import Batch
+from seq2seq.data.store import PairStore, cache_folder, describe_counts, open_store
+from seq2seq.errors import DataError
+from seq2seq.files import atomic_folder
+from seq2seq.text.corpora import Corpus, Pair, open_corpus
+from seq2seq.text.lines import is_blank
+from seq2seq.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DevelopmentSet:
+    """Lines to validate or test on, never filtered.
+
+    Attributes:
+        sources: raw lines.
+        references: raw lines.
+    """
+
+    sources: list[str]
+    references: list[str]
+
+    def batches(self, tokenizer: Tokenizer, device_tokens: int) -> Iterator[Batch]:
+        """Yields all pairs with text on both sides, sorted by length, in batches of padded tokens."""
+        both = zip(self.sources, self.references, strict=True)
+        pairs = [pair for pair in both if not (is_blank(pair[0]) or is_blank(pair[1]))]
+        sources = tokenizer.encode_source([source for source, _ in pairs])
+        targets = tokenizer.encode_target([target for _, target in pairs])
+        widths = [max(len(source), len(target)) for source, target in zip(sources, targets, strict=True)]
+        order = sorted(range(len(pairs)), key=lambda i: -widths[i])
+        while order:
+            size = max(1, device_tokens // widths[order[0]])
+            rows, order = order[:size], order[size:]
+            yield Batch.from_ids([sources[i] for i in rows], [targets[i] for i in rows])
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that training reads.
+
+    Attributes:
+        tokenizer: trained on the training corpora.
+        stores: tokenised training pairs, one for each corpus.
+        valid: lines to validate on.
+        test: lines to test on at the end, if the recipe names any.
+        fingerprint: hash of all corpora; a resumed run must find the same.
+    """
+
+    tokenizer: Tokenizer
+    stores: Sequence[PairStore]
+    valid: DevelopmentSet
+    test: DevelopmentSet | None
+    fingerprint: str
+
+    @cached_property
+    def max_source_length(self) -> int:
+        """Tokens of the longest training source, eos included."""
+        return max(int(store.source_lengths.max()) for store in self.stores)
+
+
+def prepare(settings: Settings, tokenizer: Tokenizer | None = None) -> Prepared:
+    """Opens all corpora of a recipe, trains the tokenizer unless one is given, and tokenises what is not cached yet.
+
+    Raises:
+        DataError: a corpus is missing, misaligned, empty or not UTF-8.
+    """
+    data = settings.data
+    corpora = [open_corpus(corpus, data) for corpus in data.train]
+    valid = _development_set(open_corpus(data.valid, data))
+    test = _development_set(open_corpus(data.test, data)) if data.test else None
+    tokenizer = tokenizer or _tokenizer(corpora, settings.tokenizer, data)
+    stores = []
+    for corpus in corpora:
+        store = open_store(corpus, tokenizer, data, corpus.weight)
+        stores.append(store)
+        log.info("%s: %s", corpus.name, describe_counts(store.counts))
+        log.info(
+            "%s: %s source tokens, %s target tokens",
+            corpus.name,
+            f"{store.counts['source_tokens']:,}",
+            f"{store.counts['target_tokens']:,}",
+        )
+    lines = [*valid.sources, *valid.references]
+    parts = [*(corpus.fingerprint() for corpus in corpora), hashlib.sha256("\n".join(lines).encode()).hexdigest()]
+    return Prepared(tokenizer, stores, valid, test, hashlib.sha256(json.dumps(parts).encode()).hexdigest())
+
+
+def _development_set(corpus: Corpus) -> DevelopmentSet:
+    pairs = list(corpus)
+    if not any(not is_blank(source) and not is_blank(target) for source, target in pairs):
+        raise DataError(f"{corpus.name}: no sentence pair with text on both sides")
+    return DevelopmentSet([source for source, _ in pairs], [target for _, target in pairs])
+
+
+def _tokenizer(corpora: Sequence[Corpus], settings: TokenizerSettings, data: DataSettings) -> Tokenizer:
+    """Returns the tokenizer of the training corpora, from the cache if it is there."""
+    parts = [*(corpus.fingerprint() for corpus in corpora), settings.model_dump(mode="json")]
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    folder = cache_folder(data) / f"tokenizer-{key[:32]}"
+    if not folder.exists():
+        log.info("training the tokenizer (%s, %s tokens)", settings.model, f"{settings.vocab_size:,}")
+        pairs = _sample(chain.from_iterable(corpora), settings.training_lines)
+        if not pairs:
+            raise DataError(f"{', '.join(corpus.name for corpus in corpora)}: no lines to train on")
+        tokenizer = Tokenizer.train(pairs, settings)
+        with atomic_folder(folder) as temporary:
+            tokenizer.save(temporary / "tokenizer")
+    return Tokenizer.load(folder / "tokenizer")
+
+
+def _sample(pairs: Iterable[Pair], size: int) -> list[Pair]:
+    """Draws pairs at random in one pass, every pair with the same chance (reservoir sampling, Vitter 1985)."""
+    random = np.random.default_rng(0)  # one sample for all seeds: a tokenizer is shared by runs that differ in theirs
+    kept: list[Pair] = []
+    for i, pair in enumerate(pairs):
+        if i < size:
+            kept.append(pair)
+        elif (place := int(random.integers(i + 1))) < size:
+            kept[place] = pair
+    return kept

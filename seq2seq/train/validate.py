@@ -1,0 +1,64 @@
+"""Validation: loss over given translations, and scores of the model's own."""
+
+import torch
+
+from seq2seq.config import Settings
+from seq2seq.data.batch import Batch
+from seq2seq.decode.translator import Translator
+from seq2seq.evaluate.metrics import Scores, score
+from seq2seq.model.device import autocast
+from seq2seq.model.transformer import Transformer
+from seq2seq.text.tokenizer import Tokenizer
+from seq2seq.train.prepare import DevelopmentSet
+
+
+class Validator:
+    """Measures a model on a development set.
+
+    Args:
+        development: the set.
+        tokenizer: of the run.
+        settings: of the run; `decode` says how to search.
+        max_source_length: tokens of the longest training source.
+        device_tokens: padded tokens of a batch.
+        precision: of the products of the forward pass.
+    """
+
+    def __init__(
+        self,
+        development: DevelopmentSet,
+        tokenizer: Tokenizer,
+        settings: Settings,
+        max_source_length: int,
+        device_tokens: int,
+        precision: str,
+    ) -> None:
+        self.development = development
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self.max_source_length = max_source_length
+        self.precision = precision
+        self._batches: list[Batch] = list(development.batches(tokenizer, device_tokens))
+
+    @torch.inference_mode()
+    def loss(self, model: Transformer) -> float:
+        """Returns the mean negative log-likelihood per target token, nats, without label smoothing."""
+        device = next(model.parameters()).device
+        was_training = model.training
+        model.eval()
+        total, n_tokens = 0.0, 0
+        for batch in self._batches:
+            with autocast("bf16" if self.precision == "bf16" else "fp32", device):
+                summed, n = model(batch.to(device))
+            total, n_tokens = total + float(summed), n_tokens + n
+        model.train(was_training)
+        return total / n_tokens
+
+    def translate(self, model: Transformer) -> list[str]:
+        """Returns the model's translations of all sources by beam search."""
+        translator = Translator(model, self.tokenizer, self.settings, self.max_source_length)
+        return translator.translate(self.development.sources)
+
+    def scores(self, hypotheses: list[str]) -> Scores:
+        """Returns BLEU and chrF of translations."""
+        return score(hypotheses, self.development.references, ("BLEU", "chrF"))

@@ -1,0 +1,244 @@
+"""Parity with torch.nn.Transformer and transformers' MarianMTModel by copied weights."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seq2seq.config import ModelSettings
+from seq2seq.data.batch import Batch
+from seq2seq.model.attention import MultiHeadAttention
+from seq2seq.model.layers import DecoderLayer, EncoderLayer
+from seq2seq.model.loss import label_smoothed_loss
+from seq2seq.model.transformer import Transformer
+from seq2seq.text.special_ids import BOS, EOS, PAD
+
+V, D, H, F_WIDTH, L = 40, 16, 4, 32, 2
+
+
+@pytest.fixture
+def batch() -> Batch:
+    random = np.random.default_rng(1)
+    rows = [np.append(random.integers(4, V, n), EOS) for n in (6, 3, 1, 9, 5, 2)]
+    return Batch.from_ids(rows[:3], rows[3:])
+
+
+def build(norm: str = "post", activation: str = "relu", shared: bool = True, tie: bool = True) -> Transformer:
+    torch.manual_seed(7)
+    settings = ModelSettings.model_validate(
+        dict(layers=L, d_model=D, heads=H, d_feedforward=F_WIDTH, dropout=0.0, norm=norm, activation=activation)
+        | {"tie_embeddings": tie}
+    )
+    model = Transformer(settings, V, V, shared)
+    for parameter in model.parameters():  # biases and gains are otherwise 0 and 1, which hides mistakes
+        if parameter.dim() == 1:
+            nn.init.normal_(parameter, mean=0.5, std=0.3)
+    return model
+
+
+def pairs_with_torch(ours: Transformer, theirs: nn.Transformer) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields parameters of ours and theirs that correspond."""
+
+    def attention(a: MultiHeadAttention, b: nn.MultiheadAttention) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from ((a.qkv.weight, b.in_proj_weight), (a.qkv.bias, b.in_proj_bias))
+        yield from ((a.out.weight, b.out_proj.weight), (a.out.bias, b.out_proj.bias))
+
+    def modules(a: nn.Module, b: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from zip(a.parameters(), b.parameters(), strict=True)
+
+    def layer(a: EncoderLayer, b: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from attention(a.self_attention, b.self_attn)
+        yield from modules(a.feed_forward.inner, b.linear1)
+        yield from modules(a.feed_forward.outer, b.linear2)
+        yield from modules(a.self_attention_residual.norm, b.norm1)
+        last = b.norm2
+        if isinstance(a, DecoderLayer):
+            yield from attention(a.cross_attention, b.multihead_attn)
+            yield from modules(a.cross_attention_residual.norm, b.norm2)
+            last = b.norm3
+        yield from modules(a.feed_forward_residual.norm, last)
+
+    for stack in ("encoder", "decoder"):
+        for a, b in zip(getattr(ours, stack), getattr(theirs, stack).layers, strict=True):
+            yield from layer(a, b)
+        if getattr(theirs, stack).norm is not None:
+            yield from modules(getattr(ours, f"{stack}_norm"), getattr(theirs, stack).norm)
+
+
+@pytest.mark.parametrize(("norm", "activation"), [("post", "relu"), ("pre", "gelu")])
+def test_parity_with_torch(norm: str, activation: str, batch: Batch) -> None:
+    ours = build(norm, activation, shared=False, tie=False)
+    theirs = nn.Transformer(D, H, L, L, F_WIDTH, 0.0, activation, batch_first=True, norm_first=norm == "pre")
+    if norm == "post":  # torch adds final norms that post-LN does not have
+        theirs.encoder.norm = theirs.decoder.norm = None
+    matched = list(pairs_with_torch(ours, theirs))
+    with torch.no_grad():
+        for a, b in matched:
+            b.copy_(a)
+    src, tgt = (
+        embedding.tokens(ids) * D**0.5 + embedding.positions(torch.arange(ids.shape[1]), ids.shape[1])
+        for embedding, ids in ((ours.source_embedding, batch.src), (ours.target_embedding, batch.tgt_in))
+    )
+    padding = batch.src == PAD
+    causal = nn.Transformer.generate_square_subsequent_mask(batch.tgt_in.shape[1])
+    hidden = theirs(
+        src, tgt, tgt_mask=causal, src_key_padding_mask=padding, memory_key_padding_mask=padding, tgt_is_causal=True
+    )
+    real = batch.tgt_out != PAD
+    logits = hidden @ ours.output.weight.T
+    our_logits = ours.logits(ours.decode(batch.tgt_in, ours.start(batch.src)))
+    torch.testing.assert_close(our_logits[real], logits[real], atol=1e-5, rtol=0)
+    loss = F.cross_entropy(logits[real], batch.tgt_out[real], reduction="sum", label_smoothing=0.1)
+    our_loss, n_tokens = ours(batch, 0.1)
+    assert n_tokens == int(real.sum())
+    torch.testing.assert_close(our_loss / n_tokens, loss / n_tokens, atol=1e-6, rtol=0)
+    expected = torch.autograd.grad(loss / n_tokens, [b for _, b in matched])
+    found = torch.autograd.grad(our_loss / n_tokens, [a for a, _ in matched])
+    for ours_grad, theirs_grad in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours_grad, theirs_grad, atol=1e-5, rtol=1e-5)
+
+
+def test_parity_with_marian(batch: Batch) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.MarianConfig(
+        vocab_size=V, d_model=D, encoder_layers=L, decoder_layers=L, encoder_attention_heads=H,
+        decoder_attention_heads=H, encoder_ffn_dim=F_WIDTH, decoder_ffn_dim=F_WIDTH, dropout=0.0,
+        activation_function="relu", scale_embedding=True, share_encoder_decoder_embeddings=True,
+        pad_token_id=PAD, eos_token_id=EOS, decoder_start_token_id=BOS, max_position_embeddings=64,
+        attn_implementation="eager",
+    )  # fmt: skip
+    theirs = transformers.MarianMTModel(config)
+    ours = build()
+    names = {
+        "self_attention.out": "self_attn.out_proj",
+        "cross_attention.out": "encoder_attn.out_proj",
+        "self_attention_residual.norm": "self_attn_layer_norm",
+        "cross_attention_residual.norm": "encoder_attn_layer_norm",
+        "feed_forward.inner": "fc1",
+        "feed_forward.outer": "fc2",
+        "feed_forward_residual.norm": "final_layer_norm",
+    }
+    parameters = dict(theirs.named_parameters())
+    pairs: list[tuple[Tensor, Tensor]] = []
+    for name, value in ours.named_parameters():
+        if name == "source_embedding.tokens.weight":
+            pairs.append((value, parameters["model.shared.weight"]))
+            continue
+        stack, number, rest = name.split(".", 2)
+        inside, kind = rest.rsplit(".", 1)
+        prefix = f"model.{stack}.layers.{number}"
+        if inside in names:
+            pairs.append((value, parameters[f"{prefix}.{names[inside]}.{kind}"]))
+            continue
+        attention = "self_attn" if inside.startswith("self") else "encoder_attn"
+        for part, projection in zip(value.chunk(3), "qkv", strict=True):
+            pairs.append((part, parameters[f"{prefix}.{attention}.{projection}_proj.{kind}"]))
+    with torch.no_grad():
+        for a, b in pairs:
+            b.copy_(a)
+        theirs.final_logits_bias.zero_()
+        # Marian keeps sines and cosines in two halves; ours interleave them as in the paper.
+        table = ours.source_embedding.positions.table[:64]
+        for stack in (theirs.model.encoder, theirs.model.decoder):
+            stack.embed_positions.weight.copy_(table)
+    out = theirs.train()(input_ids=batch.src, attention_mask=batch.src != PAD, decoder_input_ids=batch.tgt_in)
+    real = batch.tgt_out != PAD
+    our_logits = ours.logits(ours.decode(batch.tgt_in, ours.start(batch.src)))
+    torch.testing.assert_close(our_logits[real], out.logits[real], atol=1e-5, rtol=0)
+    loss = F.cross_entropy(out.logits[real], batch.tgt_out[real])
+    our_loss, n_tokens = ours(batch)
+    torch.testing.assert_close(our_loss / n_tokens, loss, atol=1e-6, rtol=0)
+    loss.backward()
+    (our_loss / n_tokens).backward()
+    for name, value in ours.named_parameters():
+        assert value.grad is not None, name
+    gradients = {id(b): b.grad for b in parameters.values()}
+    ours_fused = {name: value for name, value in ours.named_parameters() if ".qkv." in name}
+    plain = [(a, b) for a, b in pairs if a.grad is not None and a.is_leaf]
+    for a, b in plain:
+        torch.testing.assert_close(a.grad, gradients[id(b)], atol=1e-5, rtol=1e-5)
+    for name, value in ours_fused.items():
+        stack, number, rest = name.split(".", 2)
+        attention = "self_attn" if rest.startswith("self") else "encoder_attn"
+        assert value.grad is not None
+        for part, projection in zip(value.grad.chunk(3), "qkv", strict=True):
+            key = f"model.{stack}.layers.{number}.{attention}.{projection}_proj.{rest.rsplit('.', 1)[1]}"
+            torch.testing.assert_close(part, parameters[key].grad, atol=1e-5, rtol=1e-5)
+    assert len(plain) + 3 * len(ours_fused) == len(pairs)
+
+
+@pytest.mark.parametrize(("shared", "tie", "matrices"), [(True, True, 1), (False, True, 2), (True, False, 3)])
+def test_tied_embeddings(shared: bool, tie: bool, matrices: int) -> None:
+    model = build(shared=shared, tie=tie)
+    assert sum(p.shape == (V, D) for p in model.parameters()) == matrices
+    assert (model.output.weight is model.target_embedding.tokens.weight) == tie
+
+
+def test_wider_padding_changes_nothing(batch: Batch) -> None:
+    model = build()
+    wider = Batch(*(F.pad(t, (0, 13), value=PAD) for t in (batch.src, batch.tgt_in, batch.tgt_out)), batch.n_tokens)
+    torch.testing.assert_close(model(wider)[0], model(batch)[0], atol=1e-5, rtol=1e-6)
+
+
+def test_batched_equals_single(batch: Batch) -> None:
+    model = build()
+    together = model.decode(batch.tgt_in, model.start(batch.src))
+    for i in range(len(batch.src)):
+        src = batch.src[i : i + 1, : int((batch.src[i] != PAD).sum())]
+        length = int((batch.tgt_out[i] != PAD).sum())
+        alone = model.decode(batch.tgt_in[i : i + 1, :length], model.start(src))
+        torch.testing.assert_close(together[i, :length], alone[0], atol=1e-5, rtol=1e-5)
+
+
+def test_cached_equals_uncached_under_forced_permutations(batch: Batch) -> None:
+    model = build().eval()
+    beams, order = 2, torch.tensor([0, 1, 2, 3, 4, 5])
+    tokens = torch.randint(4, V, (len(batch.src) * beams, 6), generator=torch.Generator().manual_seed(3))
+    state = model.start(batch.src, cached=True)
+    for t in range(6):
+        hidden = model.decode(tokens[:, t : t + 1], state)
+        sources = batch.src.repeat_interleave(beams, 0)
+        expected = model.decode(tokens[:, : t + 1], model.start(sources))[:, -1:]
+        torch.testing.assert_close(hidden, expected, atol=1e-5, rtol=1e-5)
+        order = torch.tensor([1, 0, 2, 2, 5, 4])
+        state.reorder(order, order[::beams] // beams)
+        tokens = tokens[order]
+
+
+def test_all_pad_source_is_finite() -> None:
+    model = build()
+    batch = Batch(torch.full((2, 3), PAD), torch.tensor([[BOS, 5]] * 2), torch.tensor([[5, EOS]] * 2), 4)
+    loss, _ = model(batch)
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_causality() -> None:
+    model = build().eval()
+    src = torch.tensor([[5, 6, EOS]])
+    a, b = torch.tensor([[BOS, 7, 8, 9]]), torch.tensor([[BOS, 7, 8, 20]])
+    with torch.no_grad():
+        first, second = (model.decode(ids, model.start(src)) for ids in (a, b))
+    assert torch.equal(first[:, :3], second[:, :3])
+    assert not torch.equal(first[:, 3], second[:, 3])
+
+
+def test_positions_grow_with_the_input() -> None:
+    model = build().eval()
+    long = torch.full((1, 1500), 5)
+    with torch.no_grad():
+        memory = model.encode(long)
+    assert memory.shape == (1, 1500, D)
+    assert memory.isfinite().all()
+
+
+def test_label_smoothing_by_hand() -> None:
+    logits, targets, epsilon = torch.randn(6, 9), torch.tensor([0, 3, 8, 1, 1, 4]), 0.3
+    log_probs = logits.log_softmax(-1)
+    smooth = torch.full((6, 9), epsilon / 9)
+    smooth[torch.arange(6), targets] += 1 - epsilon
+    torch.testing.assert_close(label_smoothed_loss(logits, targets, epsilon), -(smooth * log_probs).sum())
