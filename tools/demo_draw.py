@@ -236,10 +236,13 @@ class Draw:
         self.combine("time", verb_name(verb), en)
         return pair
 
-    def time(self, verb: Verb, tense: str, *, clock: float = 0.3) -> Pair:
+    def time(self, verb: Verb, tense: str, *, negated: bool, clock: float) -> Pair:
         """A time that suits the tense."""
         words = PAST_TIMES if tense in PAST_TENSES else PRESENT_TIMES if tense == "present" else FUTURE_TIMES
         words = NOW if tense == "progressive" else words
+        if negated:
+            # "Not every day" and "every day not" differ, and English leaves open which is meant.
+            words = {en: de for en, de in words.items() if en != "every day"}
         pieces = []
         roll = self._random.random()
         if roll < clock and tense != "progressive":
@@ -314,7 +317,9 @@ class Draw:
         if verb.en in (*STATIVE, "live"):
             light = True
         if not light and self.chance(0.75 if needs_time else 0.45):
-            slots["time"] = self.time(verb, tense, clock=0.7 if needs_time or verb.en in ("sleep", "work") else 0.2)
+            slots["time"] = self.time(
+                verb, tense, negated=negated, clock=0.7 if needs_time or verb.en in ("sleep", "work") else 0.2
+            )
         elif tense in ("present", "past") and not negated and verb.en not in STATIVE and self.chance(0.2):
             often = self.pick(tuple(OFTEN))
             slots["often"] = make_pair(often, OFTEN[often], "often")

@@ -144,7 +144,10 @@ def copula(draw: Draw) -> Pair | None:
     elif kind == "age":
         noun = draw.pick(choose_nouns("person name"))
         draw.combine("subject", "be old", noun.en)
-        en, de = number_words(_draw_number(draw))
+        number = _draw_number(draw)
+        if noun.kind == "person" and noun.en not in ("child", "boy", "girl", "son", "daughter", "brother", "sister"):
+            number += 20 if number < 20 else 0
+        en, de = number_words(number)
         subject = Phrase(noun) if noun.kind == "name" else replace(plain(draw, noun), plural=False)
         end = join_pairs(
             [make_pair(en, de, "number"), make_pair("years", "Jahre", "years"), make_pair("old", "alt", "old")]

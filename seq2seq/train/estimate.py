@@ -1,0 +1,65 @@
+"""What a recipe will cost, before it is run."""
+
+import torch
+
+from seq2seq.config import Settings
+from seq2seq.data.store import PairStore, describe_counts
+from seq2seq.model.device import choose_device, choose_precision
+from seq2seq.model.folder import build_model
+from seq2seq.train.loop import AUTO_DEVICE_TOKENS
+from seq2seq.train.monitor import logging_to
+from seq2seq.train.prepare import prepare
+
+
+def estimate(settings: Settings, device_name: str = "auto") -> str:
+    """Prepares the data of a recipe (they stay in the cache) and returns sizes and estimates as text.
+
+    Raises:
+        DataError: a corpus cannot be used.
+    """
+    with logging_to(None, speak=True):
+        prepared = prepare(settings)
+    device = choose_device(device_name)
+    precision = choose_precision(settings.train.precision, device, settings.model.d_model)
+    with torch.device("meta"):
+        model = build_model(settings, prepared.tokenizer)
+    n_parameters = sum(parameter.numel() for parameter in model.parameters())
+    asked = settings.train.device_tokens
+    device_tokens = AUTO_DEVICE_TOKENS[device.type] if asked == "auto" else asked
+    target_tokens = sum(round(store.weight * store.counts["target_tokens"]) for store in prepared.stores)
+    steps = max(1, round(target_tokens / settings.train.batch_tokens))
+    vocab = prepared.tokenizer
+    rows = [
+        ("vocabulary", f"{vocab.source_vocab_size:,} source, {vocab.target_vocab_size:,} target"
+         + (" (shared)" if vocab.shared else "")),
+        ("parameters", f"{n_parameters:,}"),
+        *((f"corpus {store.name}", _corpus(store)) for store in prepared.stores),
+        ("validation", f"{len(prepared.valid.sources):,} pairs"),
+        ("test", f"{len(prepared.test.sources):,} pairs" if prepared.test else "none"),
+        ("an epoch", f"{target_tokens:,} target tokens, about {steps:,} steps"),
+        ("the whole run", f"at most {settings.train.max_steps:,} steps, about {settings.train.max_steps / steps:.1f} epochs"),
+        ("device", f"{device}, {precision}, at most {device_tokens:,} tokens at once"),
+        ("memory, estimated", f"{_memory(settings, n_parameters, vocab.target_vocab_size, device_tokens) / 2**30:.1f} GiB"),
+    ]  # fmt: skip
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _corpus(store: PairStore) -> str:
+    counts = store.counts
+    tokens = f"{counts['source_tokens']:,} source and {counts['target_tokens']:,} target tokens"
+    return f"{describe_counts(counts)}; {tokens}"
+
+
+def _memory(settings: Settings, n_parameters: int, vocab_size: int, device_tokens: int) -> float:
+    """Estimates the bytes that training holds at its peak.
+
+    Weights, gradients and Adam's two moments take 4 bytes each. For the backward pass a layer keeps about 14 rows of
+    width D and 2 of width F for each token (20 and 2 in the decoder); the loss holds about 3 rows of the vocabulary.
+    A step never holds more tokens than it has.
+    """
+    sizes = settings.model
+    tokens = min(device_tokens, settings.train.batch_tokens)
+    encoder = (sizes.encoder_layers or sizes.layers) * (14 * sizes.d_model + 2 * sizes.d_feedforward)
+    decoder = (sizes.decoder_layers or sizes.layers) * (20 * sizes.d_model + 2 * sizes.d_feedforward)
+    return 16.0 * n_parameters + 4.0 * tokens * (encoder + decoder + 3 * vocab_size)

@@ -1,0 +1,80 @@
+"""What the tests share: small generated corpora and recipes; nothing from outside."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+WORDS = "red blue old new big small dog cat house tree car boat sees finds takes leaves".split()
+
+
+def make_pairs(n: int, seed: int = 0) -> list[tuple[str, str]]:
+    """Sentences with their words in reverse and in capitals: easy to learn, ragged, no two words alike."""
+    random = np.random.default_rng(seed)
+    pairs = []
+    for _ in range(n):
+        words = [WORDS[i] for i in random.integers(len(WORDS), size=random.integers(1, 9))]
+        pairs.append((" ".join(words) + ".", " ".join(reversed(words)).upper() + "!"))
+    return pairs
+
+
+def write_pairs(folder: Path, name: str, pairs: list[tuple[str, str]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for side, suffix in enumerate(("en", "de")):
+        (folder / f"{name}.{suffix}").write_text("".join(pair[side] + "\n" for pair in pairs), encoding="utf-8")
+
+
+def tiny_recipe(folder: Path, **sections: dict[str, Any]) -> dict[str, Any]:
+    """A recipe over the corpus below that trains in seconds."""
+    recipe: dict[str, Any] = {
+        "output": str(folder / "run"),
+        "data": {
+            "root": str(folder / "data"),
+            "source_language": "en",
+            "target_language": "de",
+            "train": [{"source": "train.en", "target": "train.de"}],
+            "valid": {"source": "valid.en", "target": "valid.de"},
+            "cache": str(folder / "cache"),
+            "pool_size": 150,
+        },
+        "tokenizer": {"vocab_size": 90},
+        "model": {"layers": 1, "d_model": 32, "heads": 2, "d_feedforward": 64, "dropout": 0.1},
+        "train": {
+            "max_steps": 20,
+            "batch_tokens": 300,
+            "device_tokens": 256,
+            "learning_rate": 3e-3,
+            "warmup_steps": 5,
+            "log_every": 3,
+            "validate_every": 10,
+            "checkpoint_every": 10,
+            "average_last": 2,
+        },
+        "decode": {"beam_size": 2},
+    }
+    for name, values in sections.items():
+        recipe[name] = {**recipe[name], **values}
+    return recipe
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """A folder with a small corpus below data/."""
+    write_pairs(tmp_path / "data", "train", make_pairs(400))
+    write_pairs(tmp_path / "data", "valid", make_pairs(12, seed=1))
+    return tmp_path
+
+
+@pytest.fixture
+def recipe_file(corpus: Path) -> Callable[..., Path]:
+    """Writes a recipe for the corpus, with some sections changed, and returns its path."""
+
+    def write(**sections: dict[str, Any]) -> Path:
+        path = corpus / "recipe.yaml"
+        path.write_text(yaml.safe_dump(tiny_recipe(corpus, **sections)), encoding="utf-8")
+        return path
+
+    return write

@@ -1,0 +1,159 @@
+"""Search against exhaustive enumeration on a vocabulary of five."""
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from seq2seq.decode.beam import Hypothesis, LengthPenalty, beam_search
+
+V, BOS, EOS = 5, 0, 1
+LONGEST = 4
+
+
+class TableStepper:
+    """A model whose next-token distribution is a fixed random function of the whole prefix, for each sentence."""
+
+    def __init__(self, sentences: int, sharpness: float = 2.0, seed: int = 0) -> None:
+        self.sentences = sentences
+        self.sharpness = sharpness
+        self.seed = seed
+        self.rows: list[tuple[int, tuple[int, ...]]] = []
+
+    def log_probs(self, sentence: int, prefix: Sequence[int]) -> Tensor:
+        key = self.seed
+        for number in (sentence, *prefix):
+            key = (key * 31 + number + 1) % 2**31
+        logits = torch.randn(V, generator=torch.Generator().manual_seed(key)) * self.sharpness
+        return logits.log_softmax(-1)
+
+    def start(self, beam_size: int) -> int:
+        self.rows = [(i, ()) for i in range(self.sentences) for _ in range(beam_size)]
+        return self.sentences
+
+    def step(self, tokens: Tensor) -> Tensor:
+        self.rows = [(i, (*prefix, int(t))) for (i, prefix), t in zip(self.rows, tokens, strict=True)]
+        return torch.stack([self.log_probs(i, prefix) for i, prefix in self.rows])
+
+    def reorder(self, rows: Tensor) -> None:
+        self.rows = [self.rows[i] for i in rows.tolist()]
+
+    def forced(self, sentence: int, tokens: Sequence[int]) -> float:
+        """Log-probability of a whole hypothesis."""
+        ids = [*tokens, EOS]
+        return sum(float(self.log_probs(sentence, (BOS, *ids[:t]))[ids[t]]) for t in range(len(ids)))
+
+
+def exhaustive(
+    stepper: TableStepper, sentence: int, penalty: LengthPenalty, longest: int = LONGEST, shortest: int = 0
+) -> list[tuple[float, list[int]]]:
+    """All hypotheses with their scores, the best first."""
+    found = []
+    for length in range(shortest, longest + 1):
+        for tokens in itertools.product([t for t in range(V) if t != EOS], repeat=length):
+            found.append((stepper.forced(sentence, tokens) / penalty(length + 1), list(tokens)))
+    return sorted(found, key=lambda row: -row[0])
+
+
+def search(stepper: TableStepper, beam_size: int, penalty: LengthPenalty, **more: int) -> list[list[Hypothesis]]:
+    return beam_search(
+        stepper,
+        beam_size=beam_size,
+        max_lengths=[LONGEST] * stepper.sentences,
+        bos=BOS,
+        eos=EOS,
+        penalty=penalty,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("norm", ["gnmt", "length"])
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0, 2.0])
+def test_wide_beam_equals_exhaustive_search(norm: str, alpha: float) -> None:
+    penalty = LengthPenalty(norm, alpha)  # type: ignore[arg-type]
+    for seed in range(5):
+        stepper = TableStepper(sentences=2, seed=seed)
+        found = search(stepper, 4**LONGEST, penalty, n_best=10)
+        for sentence in range(2):
+            expected = exhaustive(stepper, sentence, penalty)[:10]
+            assert [h.tokens for h in found[sentence]] == [tokens for _, tokens in expected]
+            assert [h.score for h in found[sentence]] == pytest.approx([score for score, _ in expected], abs=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0, 2.0])
+def test_search_score_is_forced_score(alpha: float) -> None:
+    penalty = LengthPenalty("gnmt", alpha)
+    stepper = TableStepper(sentences=3, seed=5)
+    for i, hypotheses in enumerate(search(stepper, 3, penalty, n_best=3)):
+        assert hypotheses == sorted(hypotheses, key=lambda h: -h.score)
+        for hypothesis in hypotheses:
+            assert hypothesis.log_prob == pytest.approx(stepper.forced(i, hypothesis.tokens), abs=1e-5)
+            assert hypothesis.score == pytest.approx(
+                hypothesis.log_prob / penalty(len(hypothesis.tokens) + 1), abs=1e-6
+            )
+
+
+def test_beam_of_one_is_greedy() -> None:
+    for seed in range(30):
+        stepper = TableStepper(sentences=1, sharpness=0.5, seed=seed)
+        tokens: list[int] = []
+        while len(tokens) < LONGEST and (t := int(stepper.log_probs(0, (BOS, *tokens)).argmax())) != EOS:
+            tokens.append(t)
+        ((found,),) = search(stepper, 1, LengthPenalty("gnmt", 2.0))
+        assert found.tokens == tokens
+
+
+def test_stopping_early_loses_nothing() -> None:
+    """The best of a narrow beam is the best of all that ends in that beam, however long it is followed."""
+    for seed in range(20):
+        stepper = TableStepper(sentences=1, sharpness=3.0, seed=seed)
+        penalty = LengthPenalty("length", 1.0)
+        ((one,),) = search(stepper, 4, penalty)
+        (several,) = search(stepper, 4, penalty, n_best=4)
+        assert one == several[0]
+
+
+def test_sentences_do_not_influence_each_other() -> None:
+    together = search(TableStepper(sentences=6, seed=2), 3, LengthPenalty(), n_best=2)
+    for i in range(6):
+        alone = TableStepper(sentences=1, seed=2)
+        alone.log_probs = lambda _, prefix, i=i: TableStepper.log_probs(alone, i, prefix)  # type: ignore[method-assign]
+        assert search(alone, 3, LengthPenalty(), n_best=2)[0] == together[i]
+
+
+def test_each_sentence_has_its_own_longest_length() -> None:
+    stepper = TableStepper(sentences=4, seed=1)
+    found = beam_search(
+        stepper, beam_size=2, max_lengths=[0, 1, 2, 9], bos=BOS, eos=EOS, forbidden=(BOS,), n_best=1, min_length=9
+    )
+    assert [len(hypotheses[0].tokens) for hypotheses in found] == [0, 1, 2, 9]
+    for i, (hypothesis,) in enumerate(found):
+        assert hypothesis.truncated
+        assert hypothesis.log_prob == pytest.approx(stepper.forced(i, hypothesis.tokens), abs=1e-5)
+
+
+def test_shortest_length_and_forbidden_tokens() -> None:
+    stepper = TableStepper(sentences=3, seed=3)
+    penalty = LengthPenalty("none")
+    found = search(stepper, 4**LONGEST, penalty, min_length=2)
+    for i in range(3):
+        assert found[i][0].tokens == exhaustive(stepper, i, penalty, shortest=2)[0][1]
+    for hypotheses in beam_search(
+        stepper, beam_size=5, max_lengths=[4] * 3, bos=BOS, eos=EOS, forbidden=(2, 3), n_best=5
+    ):
+        assert all(not {2, 3} & set(hypothesis.tokens) for hypothesis in hypotheses)
+
+
+def test_equal_token_probabilities_give_equal_scores_at_any_length() -> None:
+    penalty = LengthPenalty("length", 1.0)
+    assert -0.5 * 3 / penalty(3) == pytest.approx(-0.5 * 9 / penalty(9))
+    assert LengthPenalty("gnmt", 0.6)(7) == pytest.approx(2**0.6)
+    assert LengthPenalty("none", 0.6)(7) == 1.0
+
+
+def test_no_sentences_and_too_many_wanted() -> None:
+    assert search(TableStepper(sentences=0), 2, LengthPenalty()) == []
+    with pytest.raises(ValueError, match="n_best is 3, more than beam_size, 2"):
+        search(TableStepper(sentences=1), 2, LengthPenalty(), n_best=3)

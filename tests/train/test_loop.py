@@ -1,0 +1,195 @@
+"""The loop: exact resume, and gradients that do not depend on how a step is cut."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from seq2seq.config import Settings, load_recipe
+from seq2seq.data.order import Position
+from seq2seq.errors import DivergedError, ModelError, RunError
+from seq2seq.train.distributed import Ranks
+from seq2seq.train.loop import Interrupted, Trainer, train
+from seq2seq.train.monitor import read_status
+
+CPU = Ranks(torch.device("cpu"))
+Write = Callable[..., Path]
+
+
+def load(path: Path, *overrides: str) -> Settings:
+    return load_recipe(path, overrides).settings
+
+
+def tensors(run: Path, step: int) -> dict[str, Tensor]:
+    folder = run / "checkpoints" / f"step-{step:08d}"
+    return load_file(folder / "model.safetensors") | load_file(folder / "optimizer.safetensors")
+
+
+def losses(run: Path) -> list[tuple[int, float]]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [(row["step"], row["train/loss"]) for row in rows if "train/loss" in row]
+
+
+class Stop(Exception):
+    """Stands in for a crash."""
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    real = Trainer._step
+
+    def fails(self: Trainer, plan: Any) -> Any:
+        if self.progress.step == step:
+            raise Stop
+        return real(self, plan)
+
+    monkeypatch.setattr(Trainer, "_step", fails)
+
+
+def test_resumed_equals_never_stopped(recipe_file: Write, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = recipe_file()
+    train(load(path, f"output={corpus / 'whole'}"), CPU)
+    broken = load(path, f"output={corpus / 'broken'}")
+    for step in (13, 17):  # after the checkpoint at 10, between two log events, twice
+        with monkeypatch.context() as patch:
+            crash_at(patch, step)
+            with pytest.raises(Stop):
+                train(broken, CPU)
+        assert read_status(corpus / "broken")["state"] == "failed"
+    train(broken, CPU)
+    expected, found = tensors(corpus / "whole", 20), tensors(corpus / "broken", 20)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert losses(corpus / "broken") == losses(corpus / "whole")
+    assert [step for step, _ in losses(corpus / "whole")] == [3, 6, 9, 12, 15, 18]
+
+
+def test_several_micro_batches_a_step_give_the_gradient_of_one(recipe_file: Write) -> None:
+    gradients = []
+    for device_tokens in (100_000, 64):
+        settings = load(recipe_file(model={"dropout": 0.0}), f"train.device_tokens={device_tokens}")
+        trainer = Trainer(settings, CPU, None)
+        step = next(trainer.data.steps(Position()))
+        for rows in step.micro_batches:
+            loss, _ = trainer.model(trainer.data.batch(rows), 0.1)
+            loss.backward()
+        gradients.append([p.grad for p in trainer.model.parameters()])
+        cut = len(step.micro_batches)
+    assert cut > 4
+    norm = torch.nn.utils.get_total_norm(gradients[0])
+    difference = torch.nn.utils.get_total_norm([a - b for a, b in zip(*gradients, strict=True)])
+    assert difference / norm < 1e-6
+
+
+def test_changed_recipe_is_refused_unless_accepted(recipe_file: Write) -> None:
+    path = recipe_file(train={"max_steps": 10})
+    train(load(path), CPU)
+    changed = load(path, "train.max_steps=20", "train.learning_rate=0.002")
+    with pytest.raises(RunError, match=r"train.learning_rate: was 0.003, is 0.002\n.*--accept train.max_steps") as error:
+        train(changed, CPU)
+    assert error.value.exit_code == 3
+    train(changed, CPU, frozenset({"train.max_steps", "train.learning_rate"}))
+    assert read_status(Path(changed.output))["step"] == 20
+
+
+def test_changed_text_is_refused(recipe_file: Write, corpus: Path) -> None:
+    path = recipe_file(train={"max_steps": 10})
+    train(load(path), CPU)
+    with open(corpus / "data/train.en", "a") as source, open(corpus / "data/train.de", "a") as target:
+        source.write("one more.\n")
+        target.write("MORE ONE!\n")
+    longer = load(path, "train.max_steps=12")
+    with pytest.raises(RunError, match="data"):
+        train(longer, CPU, frozenset({"train.max_steps"}))
+
+
+def test_finished_run_is_left_alone(recipe_file: Write, corpus: Path) -> None:
+    settings = load(recipe_file())
+    train(settings, CPU)
+    before = {p: p.stat().st_mtime_ns for p in (corpus / "run").rglob("*.safetensors")}
+    train(settings, CPU)
+    assert {p: p.stat().st_mtime_ns for p in (corpus / "run").rglob("*.safetensors")} == before
+    assert "this run is finished" in (corpus / "run/train.log").read_text()
+
+
+def test_damaged_checkpoint_is_set_aside(recipe_file: Write, corpus: Path) -> None:
+    path = recipe_file()
+    train(load(path), CPU)
+    expected = tensors(corpus / "run", 20)
+    (corpus / "run/status.json").unlink()
+    weights = corpus / "run/checkpoints/step-00000020/model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    train(load(path), CPU)
+    assert (corpus / "run/checkpoints/step-00000020.corrupt").is_dir()
+    assert all(torch.equal(expected[name], value) for name, value in tensors(corpus / "run", 20).items())
+    for folder in (corpus / "run/checkpoints").iterdir():
+        (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="none of the 2 checkpoints is usable"):
+        train(load(path), CPU)
+
+
+def test_signal_saves_and_says_how_to_go_on(recipe_file: Write, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = recipe_file()
+    real = Trainer._step
+
+    def interrupted(self: Trainer, plan: Any) -> Any:
+        if self.progress.step == 6:
+            self._on_signal(15, None)
+        return real(self, plan)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", interrupted)
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            train(load(path), CPU)
+    assert read_status(corpus / "run")["state"] == "interrupted"
+    assert read_status(corpus / "run")["step"] == 7
+    train(load(path), CPU)
+    assert read_status(corpus / "run") | {"time": ""} >= {"state": "finished", "step": 20, "time": ""}
+
+
+def test_divergence_stops_the_run(recipe_file: Write) -> None:
+    settings = load(recipe_file(), "train.learning_rate=1e30", "train.schedule=constant", "train.warmup_steps=0")
+    with pytest.raises(DivergedError, match="lower train.learning_rate"):
+        train(settings, CPU)
+
+
+def test_patience_and_limits_end_the_run(recipe_file: Write, corpus: Path) -> None:
+    cases = {
+        "train.patience=1 train.validate_every=1 train.learning_rate=1e-9": "no better bleu in 1 validations",
+        "train.max_epochs=1 train.max_steps=1000": "1 epochs done",
+        "train.max_minutes=0.001 train.max_steps=1000": "minutes done",
+    }
+    for number, (overrides, reason) in enumerate(cases.items()):
+        output = corpus / f"run{number}"
+        train(load(recipe_file(), f"output={output}", *overrides.split()), CPU)
+        assert reason in (output / "train.log").read_text()
+
+
+def test_best_model_follows_its_metric(recipe_file: Write, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss worsens while BLEU rises: by BLEU the last model is kept, by loss the first."""
+    from seq2seq.train import validate
+
+    for metric, best in (("bleu", 20), ("loss", 5)):
+        values = iter([1.0, 2.0, 3.0, 4.0])
+        monkeypatch.setattr(validate.Validator, "loss", lambda *_, values=values: next(values))
+        rising = iter([10.0, 20.0, 30.0, 40.0])
+
+        class Fake(dict):  # type: ignore[type-arg]
+            pass
+
+        monkeypatch.setattr(
+            validate.Validator, "scores", lambda *_, r=rising: Fake(bleu=next(r), chrf=0.0)
+        )
+        output = corpus / metric
+        settings = load(
+            recipe_file(), f"output={output}", f"train.best_metric={metric}", "train.validate_every=5",
+            "train.average_last=0",
+        )  # fmt: skip
+        train(settings, CPU)
+        assert read_status(output)["best_step"] == best
