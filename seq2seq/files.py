@@ -26,12 +26,15 @@ def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file, replacing the old one in one step."""
     temporary = path.with_name(f".{path.name}.tmp")
     with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, ensure_ascii=False)
-        file.write("\n")
+        file.write(_json_text(value))
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
     sync(path.parent)
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def sync(path: Path) -> None:
@@ -105,8 +108,11 @@ def verify_manifest(folder: Path) -> None:
         ModelError: a file is missing, added or changed, or there is no readable manifest of a known version.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
+        manifest = json.loads(text)
         version, files = manifest["format_version"], dict(manifest["files"])
+        if text != _json_text(manifest):
+            raise ValueError("not as it was written")
     except FileNotFoundError:
         raise ModelError(f"{folder}: not a model or checkpoint folder (no {MANIFEST})") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

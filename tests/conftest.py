@@ -40,7 +40,7 @@ def tiny_recipe(folder: Path, **sections: dict[str, Any]) -> dict[str, Any]:
             "cache": str(folder / "cache"),
             "pool_size": 150,
         },
-        "tokenizer": {"vocab_size": 90},
+        "tokenizer": {"vocab_size": 60},
         "model": {"layers": 1, "d_model": 32, "heads": 2, "d_feedforward": 64, "dropout": 0.1},
         "train": {
             "max_steps": 20,

@@ -28,7 +28,7 @@ def shuffled(indices: Indices, n: int, *key: int) -> Indices:
     todo = np.arange(len(out))
     while len(todo):
         left, right = out[todo] >> half, out[todo] & mask
-        for round_key in range(4):
+        for round_key in range(10):  # fewer are visibly uneven where n is small
             left, right = right, left ^ (_mix(right, *key, round_key) & mask)
         out[todo] = (left << half) | right
         todo = todo[out[todo] >= n]

@@ -20,6 +20,7 @@ from seq2seq.text.tokenizer import Tokenizer
 VERSION = 1  # counts up when what the files mean changes
 CHUNK = 50_000  # pairs held in memory while a store is written
 SIDES = ("source", "target")
+DROPPED = ("blank", "too_long", "length_ratio")  # reasons for which a pair is not trained on
 
 Ids = npt.NDArray[np.integer]
 Lengths = npt.NDArray[np.int64]
@@ -98,7 +99,7 @@ def _write(folder: Path, corpus: Corpus, tokenizer: Tokenizer, data: DataSetting
     """Tokenises and filters a corpus into a folder, a chunk at a time."""
     largest = max(tokenizer.source_vocab_size, tokenizer.target_vocab_size)
     dtype = np.dtype(np.uint16 if largest <= 2**16 else np.int32)
-    counts = dict.fromkeys(("read", "blank", "too_long", "length_ratio", "kept"), 0)
+    counts = dict.fromkeys(("read", *DROPPED, "kept"), 0)
     lengths: tuple[list[Lengths], list[Lengths]] = ([], [])
     with open(folder / "source.ids", "wb") as source_file, open(folder / "target.ids", "wb") as target_file:
         for chunk in _chunks(corpus):
@@ -127,9 +128,11 @@ def _write(folder: Path, corpus: Corpus, tokenizer: Tokenizer, data: DataSetting
 
 
 def describe_counts(counts: dict[str, int]) -> str:
-    """Returns what was read, dropped and kept in words."""
-    dropped = [f"{counts[key]:,} {key.replace('_', ' ')}" for key in ("blank", "too_long", "length_ratio")]
-    return f"{counts['read']:,} pairs read; dropped: {', '.join(dropped)}; {counts['kept']:,} kept"
+    """Returns in words what was read, what was dropped and why, and what was kept."""
+    reasons = [f"{counts[key]:,} {key.replace('_', ' ')}" for key in DROPPED if counts[key]]
+    dropped = f", {' and '.join(reasons)} dropped" if reasons else ""
+    tokens = f", {counts['source_tokens']:,} + {counts['target_tokens']:,} tokens" if counts["kept"] else ""
+    return f"{counts['read']:,} pairs{dropped}{tokens}"
 
 
 def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:

@@ -73,20 +73,23 @@ class HubCorpus:
         import datasets
 
         local = root / settings.dataset
-        place = str(local) if local.is_dir() else settings.dataset
-        self.name = " ".join(filter(None, [place, settings.config, settings.split]))
+        place, config = (str(local) if local.is_dir() else settings.dataset), settings.config
+        self.name = " ".join(filter(None, [place, config, settings.split]))
+        if config and (local / config).is_dir() and not (local / "README.md").exists():
+            place, config = str(local / config), None  # the hub's page names the configurations; without it folders do
         self.weight = settings.weight
         self.languages = languages
         datasets.disable_progress_bars()
         try:
             self.rows: Any = datasets.load_dataset(
-                place, settings.config, split=settings.split, revision=settings.revision
+                place, config, split=settings.split, revision=settings.revision
             )
         except Exception as error:  # whatever the hub, the network or the reader of a format raises
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
             raise DataError(
-                f"dataset {self.name}: cannot be loaded: {type(error).__name__}: {str(error).splitlines()[0][:300]}\n"
-                f"  Looked for the folder {local} first, then on the Hugging Face hub. Without a network, put the "
-                f"dataset's folder there (for example <config>/<split>-00000-of-00001.parquet)."
+                f"dataset {self.name}: cannot be loaded: {reason}\n"
+                f"Looked for the folder {local} first, then on the Hugging Face hub. Without a network, put the "
+                f"dataset's files there, for example {local / (settings.config or '')}/{settings.split}-*.parquet"
             ) from error
         first = self.rows[0] if len(self.rows) else {}
         found = first.get("translation")

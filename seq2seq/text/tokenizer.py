@@ -159,6 +159,6 @@ def _train(lines: Sequence[str], settings: TokenizerSettings) -> bytes:
     except (RuntimeError, OSError) as error:
         raise DataError(
             f"tokenizer.vocab_size={settings.vocab_size}: SentencePiece cannot train a {settings.model} model of this "
-            f"size on {len(lines):,} lines: {str(error).splitlines()[-1]}"
+            f"size on {len(lines):,} lines: {str(error).split('] ')[-1].strip() or 'no text'}"
         ) from error
     return model.getvalue()

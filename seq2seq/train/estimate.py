@@ -3,7 +3,7 @@
 import torch
 
 from seq2seq.config import Settings
-from seq2seq.data.store import PairStore, describe_counts
+from seq2seq.data.store import describe_counts
 from seq2seq.model.device import choose_device, choose_precision
 from seq2seq.model.folder import build_model
 from seq2seq.train.loop import AUTO_DEVICE_TOKENS
@@ -33,7 +33,7 @@ def estimate(settings: Settings, device_name: str = "auto") -> str:
         ("vocabulary", f"{vocab.source_vocab_size:,} source, {vocab.target_vocab_size:,} target"
          + (" (shared)" if vocab.shared else "")),
         ("parameters", f"{n_parameters:,}"),
-        *((f"corpus {store.name}", _corpus(store)) for store in prepared.stores),
+        *((f"corpus {store.name}", describe_counts(store.counts)) for store in prepared.stores),
         ("validation", f"{len(prepared.valid.sources):,} pairs"),
         ("test", f"{len(prepared.test.sources):,} pairs" if prepared.test else "none"),
         ("an epoch", f"{target_tokens:,} target tokens, about {steps:,} steps"),
@@ -43,12 +43,6 @@ def estimate(settings: Settings, device_name: str = "auto") -> str:
     ]  # fmt: skip
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
-
-
-def _corpus(store: PairStore) -> str:
-    counts = store.counts
-    tokens = f"{counts['source_tokens']:,} source and {counts['target_tokens']:,} target tokens"
-    return f"{describe_counts(counts)}; {tokens}"
 
 
 def _memory(settings: Settings, n_parameters: int, vocab_size: int, device_tokens: int) -> float:

@@ -153,7 +153,6 @@ class Trainer:
             self.progress = checkpoint.progress
             log.info("going on from %s", checkpoint.folder)
         self.validator = self._validator(self.prepared.valid)
-        self.monitor = Monitor(self.folder if ranks.is_main else None, self.progress.step, train.max_steps)
         self._signum = 0
 
     def _validator(self, development: DevelopmentSet) -> Validator:
@@ -181,6 +180,8 @@ class Trainer:
             f"{self.settings.train.batch_tokens:,}",
             f"{self.device_tokens:,}",
         )
+        folder = self.folder if self.ranks.is_main else None
+        self.monitor = Monitor(folder, self.progress.step, self.settings.train.max_steps)
         handlers = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
         try:
             self._train()
@@ -311,8 +312,8 @@ class Trainer:
         left = progress.seconds / progress.step * (train.max_steps - progress.step)
         return left if train.max_minutes is None else min(left, max(0.0, 60 * train.max_minutes - progress.seconds))
 
-    def _validate(self) -> None:
-        """Measures the model, and keeps it as the best one if it is."""
+    def _validate(self, what: str = "valid") -> None:
+        """Measures the model, and keeps it as the best one if it is; `what` is measured stands before the metrics."""
         progress, train = self.progress, self.settings.train
         started = time.monotonic()
         loss = self.validator.loss(self.model)
@@ -323,13 +324,14 @@ class Trainer:
         self.monitor.event(
             progress.step,
             progress.seconds + seconds,
-            {f"valid/{name}": value for name, value in values.items()} | {"valid/seconds": seconds},
+            {f"{what}/{name}": value for name, value in values.items()} | {f"{what}/seconds": seconds},
         )
         sign = -1 if train.best_metric == "loss" else 1
         value = values[train.best_metric]
         better = progress.best_value is None or sign * value > sign * progress.best_value
         log.info(
-            "valid at step %s  loss %.3f  BLEU %.2f  chrF %.2f  (%.0f s)%s",
+            "%s at step %s  loss %.3f  BLEU %.2f  chrF %.2f  (%.0f s)%s",
+            what,
             f"{progress.step:,}",
             *values.values(),
             seconds,
@@ -383,9 +385,9 @@ class Trainer:
             self._validate()
         folders = checkpoint_folders(self.folder)[-train.average_last :] if train.average_last > 1 else []
         if len(folders) > 1:
-            log.info("average of the checkpoints %s", ", ".join(folder.name for folder in folders))
+            log.info("averaging the last %d checkpoints", len(folders))
             set_weights(self.model, average_weights(folders))
-            self._validate()
+            self._validate("average")
         more: dict[str, Any] = {"best_" + train.best_metric: progress.best_value, "best_step": progress.best_step}
         if self.prepared.test:
             load_weights(self.model, find_model(self.folder) / "model.safetensors")

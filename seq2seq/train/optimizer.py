@@ -63,4 +63,5 @@ def set_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, te
     for key, value in tensors.items():
         name, what = key.rsplit("/", 1)
         parameter = parameters[name]
-        optimizer.state[parameter][what] = value if what == "step" else value.to(parameter.device)
+        # A copy: loaded tensors are mapped to a file that pruning deletes. Fused Adam keeps `step` on the device too.
+        optimizer.state[parameter][what] = value.to(parameter.device, copy=True)

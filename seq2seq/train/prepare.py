@@ -88,12 +88,6 @@ def prepare(settings: Settings, tokenizer: Tokenizer | None = None) -> Prepared:
         store = open_store(corpus, tokenizer, data, corpus.weight)
         stores.append(store)
         log.info("%s: %s", corpus.name, describe_counts(store.counts))
-        log.info(
-            "%s: %s source tokens, %s target tokens",
-            corpus.name,
-            f"{store.counts['source_tokens']:,}",
-            f"{store.counts['target_tokens']:,}",
-        )
     lines = [*valid.sources, *valid.references]
     parts = [*(corpus.fingerprint() for corpus in corpora), hashlib.sha256("\n".join(lines).encode()).hexdigest()]
     return Prepared(tokenizer, stores, valid, test, hashlib.sha256(json.dumps(parts).encode()).hexdigest())

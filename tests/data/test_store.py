@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import make_pairs, write_pairs
+from seq2seq.config import DataSettings, ParallelFiles, TokenizerSettings
+from seq2seq.data.store import PairStore, open_store
+from seq2seq.errors import DataError
+from seq2seq.text.corpora import Corpus, open_corpus
+from seq2seq.text.tokenizer import Tokenizer
+
+PAIRS = make_pairs(200)
+TOKENIZER = Tokenizer.train(PAIRS, TokenizerSettings(vocab_size=60))
+
+
+def settings(folder: Path, **changes: object) -> DataSettings:
+    files = {"source": "x.en", "target": "x.de"}
+    base = {"source_language": "en", "target_language": "de", "train": [files], "valid": files}
+    return DataSettings.model_validate({**base, "root": str(folder), "cache": str(folder / "cache"), **changes})
+
+
+def corpus(folder: Path, pairs: list[tuple[str, str]]) -> Corpus:
+    write_pairs(folder, "x", pairs)
+    return open_corpus(ParallelFiles(source="x.en", target="x.de"), settings(folder))
+
+
+def test_store_holds_the_tokens_of_the_pairs(tmp_path: Path) -> None:
+    store = open_store(corpus(tmp_path, PAIRS), TOKENIZER, settings(tmp_path), 1.0)
+    sources, targets = (side(list(lines)) for side, lines in
+                        zip((TOKENIZER.encode_source, TOKENIZER.encode_target), zip(*PAIRS), strict=True))  # fmt: skip
+    assert len(store) == len(PAIRS)
+    for i in range(len(PAIRS)):
+        assert np.array_equal(store[i][0], sources[i])
+        assert np.array_equal(store[i][1], targets[i])
+    assert store.source_lengths.tolist() == [len(ids) for ids in sources]
+    assert store[0][0].dtype == np.uint16
+    assert store.counts["source_tokens"] == sum(map(len, sources))
+
+
+def test_pairs_are_dropped_as_pairs_and_counted(tmp_path: Path) -> None:
+    blank = [("", "NOT BLANK"), ("not blank", " \u200b"), ("\u3000", "")]
+    pairs = [PAIRS[0], *blank, ("red " * 40, "RED " * 40), ("red", "RED " * 12), PAIRS[1]]
+    store = open_store(corpus(tmp_path, pairs), TOKENIZER, settings(tmp_path, max_length=50, max_ratio=3.0), 1.0)
+    wanted = {"read": 7, "blank": 3, "too_long": 1, "length_ratio": 1, "kept": 2}
+    assert {key: store.counts[key] for key in wanted} == wanted
+    assert np.array_equal(store[1][1], TOKENIZER.encode_target([PAIRS[1][1]])[0])
+
+
+def test_nothing_left_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no sentence pair left to train on .2 pairs, 2 blank dropped"):
+        open_store(corpus(tmp_path, [("", ""), (" ", "x")]), TOKENIZER, settings(tmp_path), 1.0)
+    assert not [path for path in (tmp_path / "cache").glob("*") if not path.name.startswith(".")]
+
+
+def test_cache_is_used_until_something_changes(tmp_path: Path) -> None:
+    def folders() -> set[str]:
+        return {path.name for path in (tmp_path / "cache").iterdir()}
+
+    first = corpus(tmp_path, PAIRS)
+    open_store(first, TOKENIZER, settings(tmp_path), 1.0)
+    one = folders()
+    open_store(first, TOKENIZER, settings(tmp_path), 2.0)
+    assert folders() == one
+    open_store(first, TOKENIZER, settings(tmp_path, max_length=100), 1.0)
+    assert len(folders()) == 2
+    store = open_store(corpus(tmp_path, PAIRS[:50]), TOKENIZER, settings(tmp_path), 1.0)
+    assert isinstance(store, PairStore)
+    assert len(store) == 50
+    assert len(folders()) == 3

@@ -1,0 +1,161 @@
+"""Translating: as many lines out as in, whatever they hold, and the same whatever the batches."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pydantic
+import pytest
+import torch
+
+from conftest import make_pairs, tiny_recipe
+from seq2seq.config import Settings, TokenizerSettings
+from seq2seq.data.batch import Batch
+from seq2seq.decode.stepper import target_log_probs
+from seq2seq.decode.translator import EXTRA_LENGTH, Translator
+from seq2seq.errors import ModelError
+from seq2seq.files import atomic_folder
+from seq2seq.model.folder import build_model, canonical_weights, find_model, load_model, save_model
+from seq2seq.text.special_ids import EOS, PAD
+from seq2seq.text.tokenizer import Tokenizer
+
+PAIRS = make_pairs(200)
+NASTY = [
+    "", "   ", "\u3000", "\u200b", "dog" * 33_334, "red dog. " * 11_000, "\U0001f600 \U0001f468\u200d\U0001f469",
+    "nul \x00 byte", "a\rb", "line\u2028separator", "next\u0085line", "\u202eright to left\u202c \u05d0",
+    "\ufffd\ufffd", "red dog.", "tab\there", "\u2581\u2581", "a" * 3000 + " " + "b" * 3000,
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with random weights: search on it is as ragged as it gets."""
+    path = tmp_path_factory.mktemp("model")
+    settings = Settings.model_validate(tiny_recipe(path))
+    tokenizer = Tokenizer.train(PAIRS, TokenizerSettings(vocab_size=60))
+    torch.manual_seed(4)
+    model = build_model(settings, tokenizer)
+    with torch.no_grad():  # so that hypotheses end at different lengths
+        model.target_embedding.tokens.weight[EOS] *= 2.5
+    with atomic_folder(path / "best") as temporary:
+        save_model(temporary, canonical_weights(model), tokenizer, settings, 40)
+    return path
+
+
+def mixed_lines(n: int = 64) -> list[str]:
+    return [source for source, _ in make_pairs(n, seed=9)]
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_batches_do_not_change_translations(folder: Path, beam_size: int) -> None:
+    lines = mixed_lines()
+    expected = Translator.load(folder, "cpu", batch_size=1, beam_size=beam_size).translate_all(lines)
+    assert len({len(t.candidates[0].tokens) for t in expected}) > 3
+    order = list(range(64))
+    random.Random(1).shuffle(order)
+    for batch_size in (7, 64):
+        translator = Translator.load(folder, "cpu", batch_size=batch_size, beam_size=beam_size)
+        for permutation in (list(range(64)), order):
+            found = translator.translate_all([lines[i] for i in permutation])
+            for i, translation in zip(permutation, found, strict=True):
+                assert translation.candidates[0].tokens == expected[i].candidates[0].tokens
+                assert translation.candidates[0].score == pytest.approx(expected[i].candidates[0].score, abs=1e-4)
+
+
+def test_wider_padding_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seq2seq.decode import translator as module
+
+    lines = mixed_lines(20)
+    expected = Translator.load(folder, "cpu").translate_all(lines)
+    real = module.pad_rows
+    monkeypatch.setattr(module, "pad_rows", lambda rows: torch.nn.functional.pad(real(rows), (0, 31), value=PAD))
+    for a, b in zip(Translator.load(folder, "cpu").translate_all(lines), expected, strict=True):
+        assert a.text == b.text
+        assert a.candidates[0].score == pytest.approx(b.candidates[0].score, abs=1e-4)
+
+
+def test_search_score_is_forced_score(folder: Path) -> None:
+    translator = Translator.load(folder, "cpu", beam_size=3)
+    line = "old red dog sees new house."
+    (source,) = translator.tokenizer.encode_source([line])
+    for candidate in translator.translate_all([line], n_best=3)[0].candidates:
+        batch = Batch.from_ids([source], [np.array([*candidate.tokens, EOS])])
+        forced = target_log_probs(translator.model, batch.src, batch.tgt_in, batch.tgt_out)
+        assert candidate.log_prob == pytest.approx(float(forced.sum()), abs=1e-5)
+
+
+def test_any_line_in_is_one_line_out(folder: Path) -> None:
+    translator = Translator.load(folder, "cpu", beam_size=1, max_length_ratio=0.01)
+    out = translator.translate_all(NASTY)
+    assert len(out) == len(NASTY)
+    for line, translation in zip(NASTY, out, strict=True):
+        assert translation.text.splitlines() in ([], [translation.text])
+        if not line.strip("\u3000\u200b "):
+            assert translation.text == ""
+            assert translation.candidates == []
+    assert out[5].parts == 11_000
+    assert out[4].parts >= 100_000 / 40
+    assert out[5].record()["split"] is True
+    assert list(translator.translate_stream(iter(NASTY))) == out
+
+
+def test_like_lines_are_translated_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    translator = Translator.load(folder, "cpu")
+    searched = []
+    real = translator._search_batch
+    monkeypatch.setattr(translator, "_search_batch", lambda rows, n: searched.extend(rows) or real(rows, n))
+    out = translator.translate(["red dog.", "", "blue cat.", "red dog.", "red dog."])
+    assert len(searched) == 2
+    assert out[0] == out[3] == out[4]
+
+
+def test_splitting_keeps_every_token(folder: Path) -> None:
+    translator = Translator.load(folder, "cpu")
+    line = "red dog sees house. " * 10 + "old cat " * 60
+    parts = translator._parts(line)
+    assert all(len(ids) <= translator.max_source_length and ids[-1] == EOS for ids in parts)
+    kept = [int(i) for ids in parts for i in ids[:-1]]
+    assert kept == translator.tokenizer.encode_source([line.strip()])[0][:-1].tolist()
+    assert all(translator.tokenizer.starts_word(ids[0]) for ids in parts)
+
+
+def test_longest_length_is_flagged(folder: Path) -> None:
+    translator = Translator.load(folder, "cpu", max_length_ratio=0.01, min_length=EXTRA_LENGTH)
+    (translation,) = translator.translate_all(["red dog."])
+    assert translation.truncated
+    assert len(translation.candidates[0].tokens) == EXTRA_LENGTH
+
+
+def test_options_are_checked(folder: Path) -> None:
+    with pytest.raises(pydantic.ValidationError, match="beam_sise"):
+        Translator.load(folder, "cpu", beam_sise=3)
+
+
+def test_where_a_model_is_looked_for(folder: Path, tmp_path: Path) -> None:
+    assert find_model(folder) == folder / "best"
+    assert find_model(folder / "best") == folder / "best"
+    with pytest.raises(ModelError, match="no such folder"):
+        find_model(tmp_path / "nowhere")
+    with pytest.raises(ModelError, match="neither a model folder nor a run folder"):
+        find_model(tmp_path)
+
+
+def test_model_folder_round_trip_and_damage(folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    loaded = load_model(folder / "best")
+    copy = tmp_path / "copy"
+    shutil.copytree(folder / "best", copy)
+    weights = canonical_weights(load_model(copy).model)
+    assert all(torch.equal(value, weights[name]) for name, value in canonical_weights(loaded.model).items())
+    assert any(".query." in name for name in weights)
+    for name in ("model.safetensors", "config.json", "tokenizer/tokenizer.json", "MANIFEST.json"):
+        content = (copy / name).read_bytes()
+        for broken in (content[:-1], content[: len(content) // 2], b"", content[:-9] + b"x" + content[-8:]):
+            (copy / name).write_bytes(broken)
+            with pytest.raises(ModelError):
+                load_model(copy)
+        (copy / name).write_bytes(content)
+    (copy / "extra").write_text("")
+    with pytest.raises(ModelError, match="extra: not listed in the manifest"):
+        load_model(copy)
