@@ -8,7 +8,24 @@ import numpy as np
 import pytest
 import yaml
 
-WORDS = "red blue old new big small dog cat house tree car boat sees finds takes leaves".split()
+WORDS = [
+    "red",
+    "blue",
+    "old",
+    "new",
+    "big",
+    "small",
+    "dog",
+    "cat",
+    "house",
+    "tree",
+    "car",
+    "boat",
+    "sees",
+    "finds",
+    "takes",
+    "leaves",
+]
 
 
 def make_pairs(n: int, seed: int = 0) -> list[tuple[str, str]]:

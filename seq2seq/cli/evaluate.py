@@ -30,7 +30,7 @@ def main(
     device: str,
     threads: int | None,
 ) -> None:
-    """Scores the translations of MODEL, or those in a file, against references: BLEU, chrF and TER by sacrebleu.
+    r"""Scores the translations of MODEL, or those in a file, against references: BLEU, chrF and TER by sacrebleu.
 
     \b
     seq2seq-evaluate runs/demo --source test.en --reference test.de

@@ -60,3 +60,7 @@ def main(
             click.echo(str(interruption), err=True)
             # torchrun counts any other exit code of a worker as a failure; status.json says what happened.
             sys.exit(0 if ranks.world_size > 1 else 128 + interruption.signum)
+
+
+if __name__ == "__main__":
+    main()

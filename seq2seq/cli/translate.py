@@ -17,7 +17,9 @@ from seq2seq.cli.common import command, device_option, prepare_torch, threads_op
 @click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text", show_default=True,
               help="jsonl: one object for each line, with scores and flags.")  # fmt: skip
 @click.option("--beam-size", type=click.IntRange(1, 1000), help="Hypotheses followed at once; 1 is greedy.")
-@click.option("--n-best", type=click.IntRange(1), default=1, show_default=True, help="Translations for each line (jsonl).")
+@click.option(
+    "--n-best", type=click.IntRange(1), default=1, show_default=True, help="Translations for each line (jsonl)."
+)
 @click.option("--length-penalty", type=click.FloatRange(0), help="Exponent of the length penalty.")
 @click.option("--length-norm", type=click.Choice(["gnmt", "length", "none"]), help="Kind of length penalty.")
 @click.option("--min-length", type=click.IntRange(0), help="Shortest translation in tokens.")
@@ -61,18 +63,18 @@ def main(
     with ExitStack() as stack:
         lines = stack.enter_context(open_binary(Path(source))) if source else sys.stdin.buffer
         out = stack.enter_context(open(output, "wb")) if output else sys.stdout.buffer
-        read = written = split = truncated = 0
+        written = split = truncated = 0
         for translation in translator.translate_stream(forgiving_lines(lines), n_best):
-            if form == "jsonl":
-                text = json.dumps(translation.record(n_best), ensure_ascii=False)
-            else:
-                text = translation.text
+            record = translation.record(n_best) if form == "jsonl" else None
+            text = json.dumps(record, ensure_ascii=False) if record else translation.text
             out.write(text.encode("utf-8", "replace") + b"\n")
             written += 1
             split += translation.parts > 1
             truncated += translation.truncated
         out.flush()
     if split:
-        click.echo(f"{split:,} of {written:,} lines were longer than the model's training data and were split", err=True)
+        click.echo(
+            f"{split:,} of {written:,} lines were longer than the model's training data and were split", err=True
+        )
     if truncated:
         click.echo(f"{truncated:,} of {written:,} translations were ended at their longest length", err=True)

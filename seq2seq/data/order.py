@@ -114,9 +114,7 @@ class TrainingData:
             for i in range(step, len(plan)):
                 ended = i + 1 == len(plan)
                 epoch_ended = ended and pool + 1 == self.pools_per_epoch
-                behind = Position(
-                    epoch + epoch_ended, 0 if epoch_ended else pool + ended, 0 if ended else i + 1
-                )
+                behind = Position(epoch + epoch_ended, 0 if epoch_ended else pool + ended, 0 if ended else i + 1)
                 micro_batches = self._micro_batches(plan[i])
                 n_tokens = int(sum(self._target_lengths[rows].sum() for rows in micro_batches))
                 yield Step(micro_batches, n_tokens, behind)

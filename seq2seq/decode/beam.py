@@ -94,7 +94,7 @@ def beam_search(
     n_best: int = 1,
     min_length: int = 0,
     forbidden: Sequence[int] = (),
-    penalty: Callable[[int], float] = LengthPenalty(),  # noqa: B008 (frozen)
+    penalty: Callable[[int], float] = LengthPenalty(),
 ) -> list[list[Hypothesis]]:
     """Finds the most probable token sequences of each sentence by beam search; a beam of 1 is greedy search.
 
@@ -129,7 +129,7 @@ def beam_search(
     for length in count():
         if not sentences:
             break
-        log_probs = stepper.step(tokens[:, :, -1].flatten()).to(scores.device).unflatten(0, scores.shape)  # [B, K, V]
+        log_probs = stepper.step(tokens[:, :, -1].flatten()).to(scores.device).view(*scores.shape, -1)  # [B, K, V]
         _mask(log_probs, sentences, length, min_length, eos, forbidden)
         top, parents, next_tokens = _best_continuations(scores, log_probs)  # [B, 2K] each
         ends = next_tokens == eos
@@ -139,7 +139,9 @@ def beam_search(
             written = tokens[i, parents[i, k], 1:].tolist()
             sentence.finished.append(Hypothesis(written, log_prob, log_prob / penalty(length + 1), truncated))
         alive = ends.byte().argsort(dim=1, stable=True)[:, :beam_size]  # those that go on, best first
-        scores, parents, next_tokens = (t.gather(1, alive) for t in (top.masked_fill(ends, NEVER), parents, next_tokens))
+        scores, parents, next_tokens = (
+            t.gather(1, alive) for t in (top.masked_fill(ends, NEVER), parents, next_tokens)
+        )
         kept = []
         for i, best_alive in enumerate(scores[:, 0].tolist()):
             if sentences[i].is_done(best_alive, beam_size, n_best, penalty):

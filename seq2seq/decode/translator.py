@@ -13,8 +13,8 @@ from seq2seq.config import DecodeSettings, Settings
 from seq2seq.data.batch import pad_rows
 from seq2seq.decode.beam import Hypothesis, LengthPenalty, beam_search
 from seq2seq.decode.stepper import TransformerStepper
-from seq2seq.model.folder import find_model, load_model
 from seq2seq.model.device import autocast, choose_device, choose_precision
+from seq2seq.model.folder import find_model, load_model
 from seq2seq.model.transformer import Transformer
 from seq2seq.text.lines import is_blank
 from seq2seq.text.sentences import split_sentences
@@ -100,9 +100,7 @@ class Translator:
         self.precision = choose_precision(settings.decode.precision, self.device, settings.model.d_model)
 
     @classmethod
-    def load(
-        cls, path: str | Path, device: str = "auto", batch_size: int | None = None, **decode: Any
-    ) -> "Translator":
+    def load(cls, path: str | Path, device: str = "auto", batch_size: int | None = None, **decode: Any) -> "Translator":
         """Loads a model folder, or the best model of a run folder.
 
         Args:

@@ -46,7 +46,9 @@ class Scores:
         return {"metrics": metrics, "exact": self.exact, "lines": self.lines}
 
 
-def score(hypotheses: Sequence[str], references: Sequence[str], names: Sequence[str] = ("BLEU", "chrF", "TER")) -> Scores:
+def score(
+    hypotheses: Sequence[str], references: Sequence[str], names: Sequence[str] = ("BLEU", "chrF", "TER")
+) -> Scores:
     """Scores detokenised translations against one reference each.
 
     Args:
@@ -57,7 +59,9 @@ def score(hypotheses: Sequence[str], references: Sequence[str], names: Sequence[
     Raises:
         DataError: there are no lines, or the numbers of lines differ.
     """
-    from sacrebleu.metrics import BLEU, CHRF, TER
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
 
     if len(hypotheses) != len(references):
         raise DataError(f"{len(hypotheses):,} translations for {len(references):,} references: every line needs one")

@@ -116,7 +116,7 @@ class MultiHeadAttention(nn.Module):
         return self._merge(out).reshape(x.shape)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, T, D] -> [B, H, T, E]
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)  # [B, T, D] -> [B, H, T, E]
 
     def _merge(self, x: Tensor) -> Tensor:
         merged: Tensor = self.out(x.transpose(1, 2).flatten(2))  # [B, H, T, E] -> [B, T, D]

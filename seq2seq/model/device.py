@@ -7,6 +7,8 @@ from typing import Literal
 
 import torch
 
+from seq2seq.errors import Seq2SeqError
+
 # From this width on bf16 products gain more than the conversions around them cost (measured on AVX-512 with bf16).
 WORTHWHILE_WIDTH = 256
 
@@ -34,10 +36,19 @@ def autocast(precision: Literal["fp32", "bf16"], device: torch.device) -> Abstra
 
 
 def choose_device(name: str) -> torch.device:
-    """Returns the device of a name: `auto` is the first CUDA device if there is one, else the CPU."""
+    """Returns the device of a name: `auto` is the first CUDA device if there is one, else the CPU.
+
+    Raises:
+        Seq2SeqError: there is no such device.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise Seq2SeqError(f"--device {name}: not usable here: {str(error).splitlines()[0]}") from error
+    return device
 
 
 def keep_freed_memory() -> None:

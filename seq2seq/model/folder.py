@@ -38,9 +38,7 @@ class ModelFolder:
 
 def build_model(settings: Settings, tokenizer: Tokenizer) -> Transformer:
     """Returns a freshly initialised model of a recipe's sizes."""
-    return Transformer(
-        settings.model, tokenizer.source_vocab_size, tokenizer.target_vocab_size, tokenizer.shared
-    )
+    return Transformer(settings.model, tokenizer.source_vocab_size, tokenizer.target_vocab_size, tokenizer.shared)
 
 
 def save_model(

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seq2seq.config import ModelSettings
 from seq2seq.model.attention import KeyValueCache, Layout, MultiHeadAttention
 
 WORDS = 2**16  # distinct values of the 16-bit random words that decide about dropout on a CPU
@@ -54,7 +55,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.inner = nn.Linear(d_model, d_feedforward)
         self.outer = nn.Linear(d_feedforward, d_model)
-        self.activation = F.relu if activation == "relu" else F.gelu
+        self.activation: Callable[[Tensor], Tensor] = F.relu if activation == "relu" else F.gelu
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [..., D] to [..., D]."""
@@ -78,27 +79,20 @@ class Residual(nn.Module):
     def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
         """Maps [..., D] to [..., D]."""
         if self.pre:
-            return x + self.dropout(sublayer(self.norm(x)))
-        out: Tensor = self.norm(x + self.dropout(sublayer(x)))
+            out: Tensor = x + self.dropout(sublayer(self.norm(x)))
+        else:
+            out = self.norm(x + self.dropout(sublayer(x)))
         return out
 
 
 class EncoderLayer(nn.Module):
     """Self-attention and feed-forward."""
 
-    def __init__(
-        self,
-        d_model: int,
-        heads: int,
-        d_feedforward: int,
-        dropout: float,
-        attention_dropout: float,
-        norm: Literal["post", "pre"],
-        activation: Literal["relu", "gelu"],
-    ) -> None:
+    def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
-        self.self_attention = MultiHeadAttention(d_model, heads, attention_dropout)
-        self.feed_forward = FeedForward(d_model, d_feedforward, activation)
+        d_model, dropout, norm = settings.d_model, settings.dropout, settings.norm
+        self.self_attention = MultiHeadAttention(d_model, settings.heads, settings.attention_dropout)
+        self.feed_forward = FeedForward(d_model, settings.d_feedforward, settings.activation)
         self.self_attention_residual = Residual(d_model, dropout, norm)
         self.feed_forward_residual = Residual(d_model, dropout, norm)
 
@@ -112,19 +106,10 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(EncoderLayer):
     """Self-attention, attention to the source, and feed-forward."""
 
-    def __init__(
-        self,
-        d_model: int,
-        heads: int,
-        d_feedforward: int,
-        dropout: float,
-        attention_dropout: float,
-        norm: Literal["post", "pre"],
-        activation: Literal["relu", "gelu"],
-    ) -> None:
-        super().__init__(d_model, heads, d_feedforward, dropout, attention_dropout, norm, activation)
-        self.cross_attention = MultiHeadAttention(d_model, heads, attention_dropout)
-        self.cross_attention_residual = Residual(d_model, dropout, norm)
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(settings)
+        self.cross_attention = MultiHeadAttention(settings.d_model, settings.heads, settings.attention_dropout)
+        self.cross_attention_residual = Residual(settings.d_model, settings.dropout, settings.norm)
 
     def forward(  # type: ignore[override]
         self,
@@ -144,8 +129,6 @@ class DecoderLayer(EncoderLayer):
             cache: keys and values of earlier target positions.
         """
         x = self.self_attention_residual(x, lambda rows: self.self_attention(rows, layout, cache))
-        x = self.cross_attention_residual(
-            x, lambda rows: self.cross_attention.attend_to(memory, rows, memory_layout)
-        )
+        x = self.cross_attention_residual(x, lambda rows: self.cross_attention.attend_to(memory, rows, memory_layout))
         out: Tensor = self.feed_forward_residual(x, self.feed_forward)
         return out

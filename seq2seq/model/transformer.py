@@ -1,9 +1,9 @@
 """The encoder-decoder Transformer of *Attention Is All You Need*."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq2seq.config import ModelSettings
@@ -68,9 +68,7 @@ class Transformer(nn.Module):
         shared: whether both sides have one vocabulary; with `settings.tie_embeddings` all three matrices are then one.
     """
 
-    def __init__(
-        self, settings: ModelSettings, source_vocab_size: int, target_vocab_size: int, shared: bool
-    ) -> None:
+    def __init__(self, settings: ModelSettings, source_vocab_size: int, target_vocab_size: int, shared: bool) -> None:
         super().__init__()
         d_model, norm = settings.d_model, settings.norm
         positions = SinusoidalPositions(d_model)
@@ -79,21 +77,8 @@ class Transformer(nn.Module):
         source = target if tied else nn.Embedding(source_vocab_size, d_model)
         self.source_embedding = Embedding(source, positions, settings.dropout)
         self.target_embedding = Embedding(target, positions, settings.dropout)
-        sizes = (
-            d_model,
-            settings.heads,
-            settings.d_feedforward,
-            settings.dropout,
-            settings.attention_dropout,
-            norm,
-            settings.activation,
-        )
-        self.encoder = nn.ModuleList(
-            EncoderLayer(*sizes) for _ in range(settings.encoder_layers or settings.layers)
-        )
-        self.decoder = nn.ModuleList(
-            DecoderLayer(*sizes) for _ in range(settings.decoder_layers or settings.layers)
-        )
+        self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers or settings.layers))
+        self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers or settings.layers))
         self.encoder_norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
         self.decoder_norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
         self.output = nn.Linear(d_model, target_vocab_size, bias=False)
@@ -119,7 +104,7 @@ class Transformer(nn.Module):
     def start(self, src: Tensor, cached: bool = False) -> DecoderState:
         """Encodes source ids [B, S]; with `cached` the target can then be decoded piece by piece."""
         memory = self.encode(src)
-        keys_values = [layer.cross_attention.memory(memory) for layer in self.decoder]
+        keys_values = [cast(DecoderLayer, layer).cross_attention.memory(memory) for layer in self.decoder]
         caches = [KeyValueCache() for _ in self.decoder] if cached else []
         return DecoderState(keys_values, Layout.padded(src != PAD), caches)
 
@@ -166,8 +151,3 @@ def initialize(model: nn.Module) -> None:
         elif isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
-
-
-def log_probs(model: Transformer, hidden: Tensor) -> Tensor:
-    """Returns log-probabilities [..., V] float32 of hidden rows [..., D]."""
-    return F.log_softmax(model.logits(hidden).float(), dim=-1)

@@ -81,9 +81,7 @@ class HubCorpus:
         self.languages = languages
         datasets.disable_progress_bars()
         try:
-            self.rows: Any = datasets.load_dataset(
-                place, config, split=settings.split, revision=settings.revision
-            )
+            self.rows: Any = datasets.load_dataset(place, config, split=settings.split, revision=settings.revision)
         except Exception as error:  # whatever the hub, the network or the reader of a format raises
             reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
             raise DataError(

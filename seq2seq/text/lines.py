@@ -1,4 +1,4 @@
-"""Lines of text as they really are: only `\\n` ends a line."""
+r"""Lines of text as they really are: only `\n` ends a line."""
 
 import gzip
 import re
@@ -52,7 +52,7 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def decode_line(raw: bytes, first: bool = False, errors: str = "strict") -> str:
-    """Returns a line of bytes as text, without `\\n`, one `\\r` in front of it and, on the first line, a BOM."""
+    r"""Returns a line of bytes as text, without `\n`, one `\r` in front of it and, on the first line, a BOM."""
     text = raw.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", errors)
     return text.removeprefix(BOM) if first else text
 

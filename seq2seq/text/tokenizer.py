@@ -136,7 +136,7 @@ class Tokenizer:
 def _train(lines: Sequence[str], settings: TokenizerSettings) -> bytes:
     """Trains one SentencePiece model."""
     model = io.BytesIO()
-    lossless = {
+    lossless: dict[str, Any] = {
         "normalization_rule_name": "identity",
         "byte_fallback": True,
         "remove_extra_whitespaces": False,

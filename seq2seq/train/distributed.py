@@ -38,7 +38,7 @@ class Ranks:
         if self.world_size > 1:
             flat = torch.cat([tensor.flatten() for tensor in tensors])
             dist.all_reduce(flat)
-            for tensor, summed in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            for tensor, summed in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
                 tensor.copy_(summed.view_as(tensor))
 
     def from_main(self, value: T) -> T:

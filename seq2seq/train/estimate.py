@@ -29,18 +29,20 @@ def estimate(settings: Settings, device_name: str = "auto") -> str:
     target_tokens = sum(round(store.weight * store.counts["target_tokens"]) for store in prepared.stores)
     steps = max(1, round(target_tokens / settings.train.batch_tokens))
     vocab = prepared.tokenizer
+    shared = " (shared)" if vocab.shared else ""
+    max_steps = settings.train.max_steps
+    memory = _memory(settings, n_parameters, vocab.target_vocab_size, device_tokens)
     rows = [
-        ("vocabulary", f"{vocab.source_vocab_size:,} source, {vocab.target_vocab_size:,} target"
-         + (" (shared)" if vocab.shared else "")),
+        ("vocabulary", f"{vocab.source_vocab_size:,} source, {vocab.target_vocab_size:,} target{shared}"),
         ("parameters", f"{n_parameters:,}"),
         *((f"corpus {store.name}", describe_counts(store.counts)) for store in prepared.stores),
         ("validation", f"{len(prepared.valid.sources):,} pairs"),
         ("test", f"{len(prepared.test.sources):,} pairs" if prepared.test else "none"),
         ("an epoch", f"{target_tokens:,} target tokens, about {steps:,} steps"),
-        ("the whole run", f"at most {settings.train.max_steps:,} steps, about {settings.train.max_steps / steps:.1f} epochs"),
+        ("the whole run", f"at most {max_steps:,} steps, about {max_steps / steps:.1f} epochs"),
         ("device", f"{device}, {precision}, at most {device_tokens:,} tokens at once"),
-        ("memory, estimated", f"{_memory(settings, n_parameters, vocab.target_vocab_size, device_tokens) / 2**30:.1f} GiB"),
-    ]  # fmt: skip
+        ("memory, estimated", f"{memory / 2**30:.1f} GiB"),
+    ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 

@@ -17,8 +17,8 @@ from seq2seq.config import Settings, differences, settings_to_yaml
 from seq2seq.data.order import Step, TrainingData
 from seq2seq.errors import DivergedError, RunError
 from seq2seq.files import atomic_folder, lock
-from seq2seq.model.folder import build_model, canonical_weights, find_model, load_weights, save_model, set_weights
 from seq2seq.model.device import autocast, choose_precision
+from seq2seq.model.folder import build_model, canonical_weights, find_model, load_weights, save_model, set_weights
 from seq2seq.train.checkpoint import (
     Checkpoint,
     Progress,
@@ -315,29 +315,23 @@ class Trainer:
     def _validate(self, what: str = "valid") -> None:
         """Measures the model, and keeps it as the best one if it is; `what` is measured stands before the metrics."""
         progress, train = self.progress, self.settings.train
-        started = time.monotonic()
-        loss = self.validator.loss(self.model)
-        hypotheses = self.validator.translate(self.model)
-        scores = self.validator.scores(hypotheses)
-        values = {"loss": loss, "bleu": scores["bleu"], "chrf": scores["chrf"]}
-        seconds = time.monotonic() - started
-        self.monitor.event(
-            progress.step,
-            progress.seconds + seconds,
-            {f"{what}/{name}": value for name, value in values.items()} | {f"{what}/seconds": seconds},
-        )
-        sign = -1 if train.best_metric == "loss" else 1
+        values, hypotheses = self.validator.measure(self.model)
+        events = {f"{what}/{name}": value for name, value in values.items()}
+        self.monitor.event(progress.step, progress.seconds + values["seconds"], events)
         value = values[train.best_metric]
+        sign = -1 if train.best_metric == "loss" else 1
         better = progress.best_value is None or sign * value > sign * progress.best_value
         log.info(
             "%s at step %s  loss %.3f  BLEU %.2f  chrF %.2f  (%.0f s)%s",
             what,
             f"{progress.step:,}",
             *values.values(),
-            seconds,
             "  best so far" if better else "",
         )
-        self._show_samples(hypotheses)
+        samples = self.prepared.valid.samples(hypotheses, train.valid_samples)
+        self.monitor.text(progress.step, f"{what}/samples", samples)
+        if samples:
+            log.info("%s", samples[0])
         if better:
             progress.best_value, progress.best_step, progress.bad_validations = value, progress.step, 0
             with atomic_folder(self.folder / "best") as temporary:
@@ -350,18 +344,6 @@ class Trainer:
                 )
         else:
             progress.bad_validations += 1
-
-    def _show_samples(self, hypotheses: list[str]) -> None:
-        """Shows the first validation sentences that have text, with reference and translation."""
-        valid = self.prepared.valid
-        rows = [row for row in zip(valid.sources, valid.references, hypotheses, strict=True) if row[2]]
-        samples = [
-            f"source: {source}\nreference: {reference}\ntranslation: {hypothesis}"
-            for source, reference, hypothesis in rows[: self.settings.train.valid_samples]
-        ]
-        self.monitor.text(self.progress.step, "valid/samples", [s.replace("\n", "  \n") for s in samples])
-        for sample in samples[:1]:
-            log.info("  %s", sample.replace("\n", "\n            "))
 
     def _save(self) -> None:
         """Writes a checkpoint unless this step has one."""

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,14 @@ class Monitor:
         from torch.utils.tensorboard import SummaryWriter
 
         cut_metrics(folder / "metrics.jsonl", step)
-        self._metrics = open(folder / "metrics.jsonl", "a", encoding="utf-8")
+        self._metrics = open(  # noqa: SIM115 (closed by close)
+            folder / "metrics.jsonl", "a", encoding="utf-8"
+        )
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         # A bar where somebody watches; elsewhere the log lines say the same.
-        self._bar = tqdm(total=total_steps, initial=step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True)
+        self._bar = tqdm(
+            total=total_steps, initial=step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True
+        )
 
     def event(self, step: int, seconds: float, values: dict[str, float]) -> None:
         """Records values of one step in metrics.jsonl and TensorBoard."""
@@ -84,7 +89,7 @@ class Monitor:
     def text(self, step: int, name: str, lines: Sequence[str]) -> None:
         """Records lines of text in TensorBoard."""
         if self._folder is not None:
-            self._board.add_text(name, "\n\n".join(lines), step)
+            self._board.add_text(name, "\n\n".join(f"<pre>{escape(line)}</pre>" for line in lines), step)
 
     def advance(self, description: str) -> None:
         """Moves the progress bar by a step."""

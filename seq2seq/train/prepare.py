@@ -47,6 +47,14 @@ class DevelopmentSet:
             rows, order = order[:size], order[size:]
             yield Batch.from_ids([sources[i] for i in rows], [targets[i] for i in rows])
 
+    def samples(self, hypotheses: Sequence[str], n: int) -> list[str]:
+        """Returns the first `n` translations that are not empty, each with its source and reference above it."""
+        rows = [row for row in zip(self.sources, self.references, hypotheses, strict=True) if row[2]]
+        return [
+            f"  source       {source}\n  reference    {reference}\n  translation  {hypothesis}"
+            for source, reference, hypothesis in rows[:n]
+        ]
+
 
 @dataclass(frozen=True)
 class Prepared:

@@ -1,5 +1,8 @@
 """Validation: loss over given translations, and scores of the model's own."""
 
+import time
+from typing import Literal
+
 import torch
 
 from seq2seq.config import Settings
@@ -31,7 +34,7 @@ class Validator:
         settings: Settings,
         max_source_length: int,
         device_tokens: int,
-        precision: str,
+        precision: Literal["fp32", "bf16"],
     ) -> None:
         self.development = development
         self.tokenizer = tokenizer
@@ -39,6 +42,15 @@ class Validator:
         self.max_source_length = max_source_length
         self.precision = precision
         self._batches: list[Batch] = list(development.batches(tokenizer, device_tokens))
+
+    def measure(self, model: Transformer) -> tuple[dict[str, float], list[str]]:
+        """Returns `loss` (nats per token), `bleu`, `chrf` and the `seconds` it took, and the model's translations."""
+        started = time.monotonic()
+        loss = self.loss(model)
+        hypotheses = self.translate(model)
+        scores = self.scores(hypotheses)
+        values = {"loss": loss, "bleu": scores["bleu"], "chrf": scores["chrf"]}
+        return {**values, "seconds": time.monotonic() - started}, hypotheses
 
     @torch.inference_mode()
     def loss(self, model: Transformer) -> float:
@@ -48,7 +60,7 @@ class Validator:
         model.eval()
         total, n_tokens = 0.0, 0
         for batch in self._batches:
-            with autocast("bf16" if self.precision == "bf16" else "fp32", device):
+            with autocast(self.precision, device):
                 summed, n = model(batch.to(device))
             total, n_tokens = total + float(summed), n_tokens + n
         model.train(was_training)

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from conftest import make_pairs, write_pairs
+
 from seq2seq.config import DataSettings, ParallelFiles, TokenizerSettings
 from seq2seq.data.store import PairStore, open_store
 from seq2seq.errors import DataError
@@ -27,8 +27,8 @@ def corpus(folder: Path, pairs: list[tuple[str, str]]) -> Corpus:
 
 def test_store_holds_the_tokens_of_the_pairs(tmp_path: Path) -> None:
     store = open_store(corpus(tmp_path, PAIRS), TOKENIZER, settings(tmp_path), 1.0)
-    sources, targets = (side(list(lines)) for side, lines in
-                        zip((TOKENIZER.encode_source, TOKENIZER.encode_target), zip(*PAIRS), strict=True))  # fmt: skip
+    sources = TOKENIZER.encode_source([source for source, _ in PAIRS])
+    targets = TOKENIZER.encode_target([target for _, target in PAIRS])
     assert len(store) == len(PAIRS)
     for i in range(len(PAIRS)):
         assert np.array_equal(store[i][0], sources[i])

@@ -7,8 +7,8 @@ import numpy as np
 import pydantic
 import pytest
 import torch
-
 from conftest import make_pairs, tiny_recipe
+
 from seq2seq.config import Settings, TokenizerSettings
 from seq2seq.data.batch import Batch
 from seq2seq.decode.stepper import target_log_probs

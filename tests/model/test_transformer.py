@@ -29,8 +29,8 @@ def batch() -> Batch:
 def build(norm: str = "post", activation: str = "relu", shared: bool = True, tie: bool = True) -> Transformer:
     torch.manual_seed(7)
     settings = ModelSettings.model_validate(
-        dict(layers=L, d_model=D, heads=H, d_feedforward=F_WIDTH, dropout=0.0, norm=norm, activation=activation)
-        | {"tie_embeddings": tie}
+        {"layers": L, "d_model": D, "heads": H, "d_feedforward": F_WIDTH, "dropout": 0.0, "norm": norm}
+        | {"activation": activation, "tie_embeddings": tie}
     )
     model = Transformer(settings, V, V, shared)
     for parameter in model.parameters():  # biases and gains are otherwise 0 and 1, which hides mistakes

@@ -55,7 +55,11 @@ def hub_folder(root: Path, readme: bool) -> None:
     folder = root / "wmt/wmt14/de-en"
     folder.mkdir(parents=True)
     rows = [{"de": de, "en": en} for en, de in [*PAIRS, ("line\nbreak", "Zeilen\u2028umbruch")]]
-    for name, part in (("train-00000-of-00002", rows[:2]), ("train-00001-of-00002", rows[2:]), ("test-00000-of-00001", rows[:1])):
+    for name, part in (
+        ("train-00000-of-00002", rows[:2]),
+        ("train-00001-of-00002", rows[2:]),
+        ("test-00000-of-00001", rows[:1]),
+    ):
         pq.write_table(pa.table({"translation": part}), folder / f"{name}.parquet")
     if readme:
         (root / "wmt/wmt14/README.md").write_text(

@@ -30,7 +30,10 @@ def test_only_newlines_end_lines(tmp_path: Path, content: bytes, lines: list[str
 
     assert list(read_lines(write(tmp_path / "x.txt", content))) == lines
     assert list(read_lines(write(tmp_path / "x.txt.gz", gzip.compress(content)))) == lines
-    assert list(forgiving_lines(content.splitlines(keepends=True) if b"\r" not in content else iter_lines(content))) == lines
+    assert (
+        list(forgiving_lines(content.splitlines(keepends=True) if b"\r" not in content else iter_lines(content)))
+        == lines
+    )
 
 
 def iter_lines(content: bytes) -> list[bytes]:

@@ -2,15 +2,25 @@ import random
 from pathlib import Path
 
 import pytest
-
 from conftest import make_pairs
+
 from seq2seq.config import TokenizerSettings
 from seq2seq.errors import DataError, ModelError
 from seq2seq.text.special_ids import EOS
 from seq2seq.text.tokenizer import Tokenizer
 
 PAIRS = make_pairs(300)
-NASTY = ["  two  spaces ", "tab\there", "\u2581 itself", "\ue000\ue001", "\u00a0", "e\u0301", "\U0001f600\u200d", "", "ﬁ ＡＢ"]
+NASTY = [
+    "  two  spaces ",
+    "tab\there",
+    "\u2581 itself",
+    "\ue000\ue001",
+    "\u00a0",
+    "e\u0301",
+    "\U0001f600\u200d",
+    "",
+    "ﬁ ＡＢ",
+]
 
 
 def train(**changes: object) -> Tokenizer:

@@ -90,7 +90,9 @@ def test_changed_recipe_is_refused_unless_accepted(recipe_file: Write) -> None:
     path = recipe_file(train={"max_steps": 10})
     train(load(path), CPU)
     changed = load(path, "train.max_steps=20", "train.learning_rate=0.002")
-    with pytest.raises(RunError, match=r"train.learning_rate: was 0.003, is 0.002\n.*--accept train.max_steps") as error:
+    with pytest.raises(
+        RunError, match=r"train.learning_rate: was 0.003, is 0.002\n.*--accept train.max_steps"
+    ) as error:
         train(changed, CPU)
     assert error.value.exit_code == 3
     train(changed, CPU, frozenset({"train.max_steps", "train.learning_rate"}))
@@ -185,9 +187,7 @@ def test_best_model_follows_its_metric(recipe_file: Write, corpus: Path, monkeyp
         class Fake(dict):  # type: ignore[type-arg]
             pass
 
-        monkeypatch.setattr(
-            validate.Validator, "scores", lambda *_, r=rising: Fake(bleu=next(r), chrf=0.0)
-        )
+        monkeypatch.setattr(validate.Validator, "scores", lambda *_, r=rising: Fake(bleu=next(r), chrf=0.0))
         output = corpus / metric
         settings = load(
             recipe_file(), f"output={output}", f"train.best_metric={metric}", "train.validate_every=5",

@@ -1,0 +1,43 @@
+# Everything a fresh clone needs: git, make and Python 3.11 or newer. PYTHON chooses the interpreter.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := runs/demo
+
+.PHONY: demo test test-slow check format clean
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+
+.venv/.demo: .venv/bin/python setup.cfg constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/.test: .venv/.demo
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,check]'
+	touch $@
+
+demo: .venv/.demo  ## trains on the demo corpus, translates its test sentences and scores them
+	$(BIN)/seq2seq-train recipes/demo.yaml
+	$(BIN)/seq2seq-translate $(DEMO) --input recipes/demo/test.en.gz --output $(DEMO)/test.de
+	gzip -dc recipes/demo/test.de.gz > $(DEMO)/test.reference.de
+	$(BIN)/seq2seq-evaluate --hypothesis $(DEMO)/test.de --reference $(DEMO)/test.reference.de
+
+test: .venv/.test  ## passes the tests
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: .venv/.test  ## passes the long checks too
+	$(BIN)/python -m pytest
+
+check: .venv/.test  ## format, lint, types, import directions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## removes what make installed; runs stay
+	rm -rf .venv build *.egg-info

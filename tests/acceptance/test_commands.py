@@ -1,0 +1,254 @@
+"""The whole program through its commands, on small generated data."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import make_pairs, write_pairs
+from safetensors.torch import load_file
+
+Write = Callable[..., Path]
+
+
+def run(command: str, *arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Runs a command of ours, on one thread."""
+    program = [sys.executable, "-c", f"from seq2seq.cli.{command} import main; main()"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*program, *map(str, arguments)], input=stdin, capture_output=True, timeout=240, env=environment
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run that has learnt to copy short words."""
+    import yaml
+    from conftest import tiny_recipe
+
+    folder = tmp_path_factory.mktemp("trained")
+    pairs = [(source, source.upper()) for source, _ in make_pairs(1500)]
+    write_pairs(folder / "data", "train", pairs)
+    write_pairs(folder / "data", "valid", [(source, source.upper()) for source, _ in make_pairs(60, seed=1)])
+    train = {"max_steps": 300, "batch_tokens": 800, "device_tokens": 800, "learning_rate": 6e-3, "warmup_steps": 60}
+    train |= {"validate_every": 150, "checkpoint_every": 50, "log_every": 50}
+    recipe = tiny_recipe(folder, train=train, model={"d_model": 64, "dropout": 0.0})
+    recipe["data"]["test"] = dict(recipe["data"]["valid"])
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    done = run("train", folder / "recipe.yaml")
+    assert done.returncode == 0, done.stderr.decode()
+    return folder
+
+
+def test_training_leaves_a_whole_run_folder(trained: Path) -> None:
+    folder = trained / "run"
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    assert names == {"recipe.yaml", "status.json", "metrics.jsonl", "tensorboard", "train.log", "best", "checkpoints"}
+    assert {path.name for path in (folder / "best").iterdir()} == {
+        "model.safetensors", "config.json", "tokenizer", "MANIFEST.json",
+    }  # fmt: skip
+    assert json.loads((folder / "status.json").read_text())["state"] == "finished"
+    events = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    keys = set().union(*events)
+    assert {"step", "seconds", "train/loss", "train/tokens_per_second", "valid/loss", "valid/bleu", "test/bleu"} <= keys
+    assert list((folder / "tensorboard").iterdir())
+
+
+def test_it_translates_and_evaluates(trained: Path, tmp_path: Path) -> None:
+    source, reference = trained / "data/valid.en", trained / "data/valid.de"
+    out = run("translate", trained / "run", "--input", source, "--output", tmp_path / "out.de")
+    assert (out.returncode, out.stdout) == (0, b"")
+    piped = run("translate", trained / "run", stdin=source.read_bytes())
+    assert piped.stdout == (tmp_path / "out.de").read_bytes()
+    by_file = run("evaluate", "--hypothesis", tmp_path / "out.de", "--reference", reference, "--json")
+    by_model = run("evaluate", trained / "run", "--source", source, "--reference", reference, "--json")
+    assert by_file.stdout == by_model.stdout
+    scores = json.loads(by_file.stdout)
+    assert scores["metrics"]["BLEU"]["score"] > 80
+    assert scores["metrics"]["BLEU"]["signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a")
+    text = run("evaluate", "--hypothesis", tmp_path / "out.de", "--reference", reference).stdout.decode()
+    assert re.match(r"BLEU +\d+\.\d\d +nrefs", text)
+    status = json.loads((trained / "run/status.json").read_text())
+    assert status["test/bleu"] == pytest.approx(scores["metrics"]["BLEU"]["score"])
+
+
+def test_python_in_five_lines(trained: Path) -> None:
+    from seq2seq import Translator
+
+    assert Translator.load(trained / "run", "cpu").translate(["red dog.", ""]) == ["RED DOG.", ""]
+
+
+def test_jsonl_has_scores_flags_and_n_best(trained: Path) -> None:
+    lines = "red dog.\n\n" + "old cat sees house. " * 40 + "\n"
+    out = run("translate", trained / "run", "--format", "jsonl", "--n-best", 2, "--beam-size", 3, stdin=lines.encode())
+    first, blank, long = map(json.loads, out.stdout.decode().splitlines())
+    assert first["translation"] == first["n_best"][0]["translation"] == "RED DOG."
+    assert first["n_best"][0]["score"] >= first["n_best"][1]["score"]
+    assert blank == {
+        "translation": "",
+        "score": None,
+        "log_prob": None,
+        "split": False,
+        "truncated": False,
+        "n_best": [],
+    }
+    assert long["split"] is True
+    assert long["translation"].count("HOUSE") >= 30
+    assert b"1 of 3 lines were longer than the model's training data and were split" in out.stderr
+
+
+def test_any_bytes_in_as_many_lines_out(trained: Path, tmp_path: Path) -> None:
+    content = (
+        b"\n   \nred dog.\r\n\xff\xfe broken \x80\n" + b"dog " * 25_000
+        + "\n\U0001f600\u2028\u0085\u202e\n".encode() + b"a\x00b\rc\x0bd\n\n"
+        + "\u3000\n\ufeffred\nno final newline".encode()
+    )  # fmt: skip
+    (tmp_path / "in").write_bytes(content)
+    for arguments in (["--input", tmp_path / "in"], []):
+        out = run("translate", trained / "run", "--beam-size", 1, *arguments, stdin=content)
+        assert out.returncode == 0, out.stderr.decode()
+        assert out.stdout.count(b"\n") == content.count(b"\n") + 1
+        lines = out.stdout.decode().split("\n")
+        assert [lines[i] for i in (0, 1, 7, 8)] == ["", "", "", ""]
+        assert lines[2] == "RED DOG."
+        assert all(line.splitlines() in ([], [line]) for line in lines)
+
+
+def test_killed_run_goes_on_bit_for_bit(recipe_file: Write, corpus: Path) -> None:
+    """70 steps equal 40, kill -9, and the rest; several micro-batches a step, across an epoch's end."""
+    more = {"max_steps": 70, "checkpoint_every": 10, "validate_every": 35, "log_every": 1, "device_tokens": 128}
+    recipe = recipe_file(train={**more, "keep_checkpoints": 9})
+    assert run("train", recipe, f"output={corpus / 'whole'}").returncode == 0
+    program = [sys.executable, "-c", "from seq2seq.cli.train import main; main()", str(recipe)]
+    killed = subprocess.Popen(
+        [*program, f"output={corpus / 'killed'}"], stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    metrics = corpus / "killed/metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (metrics.exists() and '"step": 40,' in metrics.read_text()):
+        assert killed.poll() is None, "it ended before it was killed"
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert not (corpus / "killed/checkpoints/step-00000070").exists()
+    done = run("train", recipe, f"output={corpus / 'killed'}")
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"going on from" in done.stderr
+    for name in ("model", "optimizer"):
+        whole, resumed = (
+            load_file(corpus / run_name / f"checkpoints/step-00000070/{name}.safetensors")
+            for run_name in ("whole", "killed")
+        )
+        assert whole.keys() == resumed.keys()
+        assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
+    logged = []
+    for name in ("whole", "killed"):
+        events = [json.loads(line) for line in (corpus / name / "metrics.jsonl").read_text().splitlines()]
+        logged.append([(e["step"], e["train/loss"]) for e in events if "train/loss" in e])
+    assert logged[0] == logged[1]
+    assert [step for step, _ in logged[0]] == list(range(1, 71))
+    assert events[-3]["train/epoch"] > 0
+
+
+def test_typo_fails_at_once_with_a_hint(recipe_file: Write) -> None:
+    recipe = recipe_file()
+    started = time.monotonic()
+    out = run("train", recipe, "train.warmup_step=5")
+    assert time.monotonic() - started < 2
+    assert out.returncode == 2
+    assert b"did you mean train.warmup_steps" in out.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "code", "message"),
+    [
+        ("train", ["nowhere.yaml"], 2, "nowhere.yaml"),
+        ("train", [], 2, "Missing argument 'RECIPE'"),
+        ("train", ["--explain", "train.learning_rat"], 2, "did you mean train.learning_rate"),
+        ("translate", ["nowhere"], 4, "nowhere: no such folder"),
+        ("translate", ["{run}", "--input", "nowhere.txt"], 2, "nowhere.txt: No such file"),
+        ("translate", ["{run}", "--n-best", "2"], 2, "needs --format jsonl"),
+        ("translate", ["{run}", "--n-best", "9", "--format", "jsonl"], 2, "more than the beam size, 2"),
+        ("translate", ["{run}", "--output", "/nowhere/x"], 2, "/nowhere/x: No such file"),
+        ("translate", ["{run}", "--device", "abacus"], 2, "abacus"),
+        ("evaluate", ["--reference", "{run}/recipe.yaml"], 2, "give either MODEL and --source, or --hypothesis"),
+        ("evaluate", ["--hypothesis", "{run}/recipe.yaml", "--reference", "{data}/valid.de"], 2, "valid.de has 60"),
+        ("evaluate", ["{run}", "--source", "{data}/train.en", "--reference", "{data}/valid.de"], 2, "valid.de has 60"),
+    ],
+)
+def test_errors_say_what_to_do(trained: Path, command: str, arguments: list[str], code: int, message: str) -> None:
+    places = {"run": trained / "run", "data": trained / "data"}
+    out = run(command, *(argument.format(**places) for argument in arguments))
+    assert message in out.stderr.decode()
+    assert out.returncode == code
+    assert b"Traceback" not in out.stderr
+
+
+def test_misaligned_or_broken_text_stops_before_training(recipe_file: Write, corpus: Path) -> None:
+    target = corpus / "data/train.de"
+    content = target.read_bytes()
+    cases = {
+        content + b"ONE MORE\n": "train.de has 401",
+        b"": "train.de has 0",
+        content[:50] + b"\xff" + content[50:]: "UTF-8",
+    }
+    for broken, message in cases.items():
+        target.write_bytes(broken)
+        out = run("train", recipe_file())
+        assert message in out.stderr.decode()
+        assert out.returncode == 2
+        assert not (corpus / "run/checkpoints").exists()
+
+
+def test_dry_run_tells_settings_and_sizes(recipe_file: Write, corpus: Path) -> None:
+    out = run("train", recipe_file(), "train.max_steps=33", "--dry-run")
+    text = out.stdout.decode()
+    assert out.returncode == 0, out.stderr.decode()
+    assert re.search(r"train\.max_steps +33 +command line", text)
+    assert re.search(r"train\.epsilon +\S+ +default", text)
+    assert re.search(r"data\.pool_size +150 +\S*recipe\.yaml:\d+", text)
+    assert re.search(r"parameters +23,296", text)
+    assert "400 pairs" in text
+    assert "memory, estimated" in text
+    assert not (corpus / "run").exists()
+
+
+def test_run_folder_in_use(recipe_file: Write, corpus: Path) -> None:
+    from seq2seq.files import lock
+
+    with lock(corpus / "run", "in use"):
+        out = run("train", recipe_file())
+    assert out.returncode == 3
+    assert b"another process is training in this folder" in out.stderr
+
+
+def test_sigterm_saves_and_exits_143(recipe_file: Write, corpus: Path) -> None:
+    recipe = recipe_file(train={"max_steps": 100_000, "validate_every": 1000, "checkpoint_every": 100_000})
+    program = [sys.executable, "-c", "from seq2seq.cli.train import main; main()", str(recipe)]
+    process = subprocess.Popen(program, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    metrics = corpus / "run/metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (metrics.exists() and metrics.stat().st_size):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert b"stopped by SIGTERM; state saved" in stderr
+    status = json.loads((corpus / "run/status.json").read_text())
+    assert status["state"] == "interrupted"
+    assert (corpus / f"run/checkpoints/step-{status['step']:08d}/MANIFEST.json").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "translate", "evaluate"])
+def test_help_is_quick(command: str) -> None:
+    started = time.monotonic()
+    out = run(command, "--help")
+    assert out.returncode == 0
+    assert time.monotonic() - started < 0.5
+    assert b"Usage:" in out.stdout
