@@ -27,6 +27,10 @@ class ModelError(Seq2SeqError):
     exit_code = 4
 
 
+class DamagedError(ModelError):
+    """Files whose content is not what was written."""
+
+
 class DivergedError(Seq2SeqError):
     """Training produced a loss or gradient that is not a number."""
 

@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from seq2seq.errors import ModelError, RunError
+from seq2seq.errors import DamagedError, ModelError, RunError
 
 MANIFEST = "MANIFEST.json"
 FORMAT_VERSION = 1
@@ -60,10 +60,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         write_manifest(temporary)
-        old = path.with_name(f".{path.name}.old")
-        remove_folder(old)
+        old = replaced(path)
         if path.exists():
-            os.rename(path, old)  # a reader between the two renames finds the old folder by this name
+            remove_folder(old)
+            os.rename(path, old)  # between the two renames readers look here
         os.rename(temporary, path)
         sync(path.parent)
         remove_folder(old)
@@ -72,11 +72,30 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Yields a binary file that takes the place of `path` when the block ends without an error."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def replaced(path: Path) -> Path:
+    """Returns where a folder's former content lies while `atomic_folder` puts the new one in its place."""
+    return path.with_name(f".{path.name}.old")
+
+
 def restore_replaced(path: Path) -> None:
-    """Brings back the old folder where a crash fell between the two renames of `atomic_folder`."""
-    old = path.with_name(f".{path.name}.old")
-    if old.exists() and not path.exists():
-        os.rename(old, path)
+    """Brings back the old folder where a crash fell between the two renames of `atomic_folder`.
+
+    Only for the process that writes the folder.
+    """
+    if replaced(path).exists() and not path.exists():
+        os.rename(replaced(path), path)
 
 
 def remove_folder(path: Path) -> None:
@@ -102,45 +121,55 @@ def write_manifest(folder: Path) -> None:
 
 
 def verify_manifest(folder: Path) -> None:
-    """Checks that a folder holds exactly the files of its manifest, with their sizes and hashes.
+    """Checks that the files of a folder's manifest are all there, with their sizes and hashes.
+
+    Files that the manifest does not list are nobody's business: they are never read.
 
     Raises:
-        ModelError: a file is missing, added or changed, or there is no readable manifest of a known version.
+        DamagedError: a file is missing or changed, or the manifest itself is.
+        ModelError: there is no manifest, or one of another format version.
     """
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
-        manifest = json.loads(text)
-        version, files = manifest["format_version"], dict(manifest["files"])
-        if text != _json_text(manifest):
-            raise ValueError("not as it was written")
     except FileNotFoundError:
         raise ModelError(f"{folder}: not a model or checkpoint folder (no {MANIFEST})") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder / MANIFEST}: unreadable: {error}") from error
+    try:
+        manifest = json.loads(text)
+        version, files = manifest["format_version"], dict(manifest["files"])
+        rows = [(folder / name, int(row["bytes"]), str(row["sha256"])) for name, row in files.items()]
+        if text != _json_text(manifest):
+            raise ValueError("not as it was written")
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedError(f"{folder / MANIFEST}: damaged: {error}") from error
     if version != FORMAT_VERSION:
-        raise ModelError(
-            f"{folder}: written in format version {version!r}; this program reads version {FORMAT_VERSION}"
-        )
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
-    for name in sorted(found ^ files.keys()):
-        raise ModelError(f"{folder / name}: {'not listed in the manifest' if name in found else 'missing'}")
-    for name, expected in files.items():
-        path = folder / name
-        if path.stat().st_size != expected["bytes"] or sha256(path) != expected["sha256"]:
-            raise ModelError(f"{path}: damaged: its content does not match {MANIFEST}")
+        raise ModelError(f"{folder}: has format version {version!r}; this program reads version {FORMAT_VERSION}")
+    for path, size, digest in rows:
+        if not path.is_file():
+            raise DamagedError(f"{path}: missing")
+        if path.stat().st_size != size or sha256(path) != digest:
+            raise DamagedError(f"{path}: damaged: its content does not match {MANIFEST}")
+
+
+def is_whole(folder: Path) -> bool:
+    """Says whether a folder is there and as its manifest says."""
+    try:
+        verify_manifest(folder)
+    except ModelError:
+        return False
+    return True
 
 
 @contextmanager
-def lock(folder: Path, message: str) -> Iterator[None]:
+def lock(folder: Path, message: str | None = None) -> Iterator[None]:
     """Holds a folder for this process while the block runs; the lock ends with the process, however it ends.
 
     Raises:
-        RunError: another process holds it; with `message`.
+        RunError: another process holds it; with `message`. Without a message the other one is waited for.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(message) from None
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if message else 0))
+        except BlockingIOError:
+            raise RunError(str(message)) from None
         yield

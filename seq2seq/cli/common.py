@@ -14,6 +14,13 @@ P = ParamSpec("P")
 
 device_option = click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ... or auto.")
 threads_option = click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
+beam_size_option = click.option(
+    "--beam-size", type=click.IntRange(1, 1000), help="Hypotheses followed at once; 1 is greedy."
+)
+batch_tokens_option = click.option("--batch-tokens", type=click.IntRange(1), help="Source tokens translated at once.")
+precision_option = click.option(
+    "--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="Number format of the products."
+)
 
 
 def prepare_torch(threads: int | None) -> None:
@@ -35,13 +42,29 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
         try:
             function(*args, **kwargs)
         except Seq2SeqError as error:
-            click.echo(f"error: {error}", err=True)
-            sys.exit(error.exit_code)
+            _leave(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            _leave("stopped by Ctrl-C", 130)
         except BrokenPipeError:  # the reader of our output has gone, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
         except OSError as error:
-            click.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
-            sys.exit(2)
+            place = f"{error.filename}: " if error.filename else ""
+            _leave(f"{place}{error.strerror or error}", 2)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            _leave("out of memory; lower train.device_tokens, or --batch-tokens where text is translated", 2)
 
     return run
+
+
+def _leave(message: str, code: int) -> None:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(code)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Says whether a computation found no memory: torch has a class for CUDA and a plain RuntimeError for the CPU."""
+    names = ("OutOfMemoryError", "MemoryError")
+    return type(error).__name__ in names or "DefaultCPUAllocator: can't allocate memory" in str(error)

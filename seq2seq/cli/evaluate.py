@@ -1,10 +1,19 @@
 """seq2seq-evaluate: how good translations are."""
 
 import json
+from typing import Any
 
 import click
 
-from seq2seq.cli.common import command, device_option, prepare_torch, threads_option
+from seq2seq.cli.common import (
+    batch_tokens_option,
+    beam_size_option,
+    command,
+    device_option,
+    precision_option,
+    prepare_torch,
+    threads_option,
+)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,7 +23,9 @@ from seq2seq.cli.common import command, device_option, prepare_torch, threads_op
 @click.option("--reference", type=click.Path(), required=True, help="Correct translations, one for each line.")
 @click.option("--output", type=click.Path(), help="Where MODEL's translations go, if they are to be kept.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--beam-size", type=click.IntRange(1, 1000), help="Hypotheses followed at once; 1 is greedy.")
+@beam_size_option
+@batch_tokens_option
+@precision_option
 @device_option
 @threads_option
 @click.version_option(package_name="seq2seq")
@@ -27,6 +38,8 @@ def main(
     output: str | None,
     as_json: bool,
     beam_size: int | None,
+    batch_tokens: int | None,
+    precision: str | None,
     device: str,
     threads: int | None,
 ) -> None:
@@ -40,10 +53,15 @@ def main(
 
     from seq2seq.errors import DataError, Seq2SeqError
     from seq2seq.evaluate.metrics import score
+    from seq2seq.files import whole_file
     from seq2seq.text.lines import read_lines
 
     if (model is None) == (hypothesis is None) or (model is None) != (source is None):
         raise Seq2SeqError("give either MODEL and --source, or --hypothesis")
+    if hypothesis is not None and (beam_size or batch_tokens or precision or output):
+        raise Seq2SeqError("--beam-size, --batch-tokens, --precision and --output go with MODEL, not with --hypothesis")
+    if output and not Path(output).absolute().parent.is_dir():
+        raise Seq2SeqError(f"{output}: its folder does not exist")
     references = list(read_lines(Path(reference)))
     if hypothesis is not None:
         hypotheses = list(read_lines(Path(hypothesis)))
@@ -55,12 +73,14 @@ def main(
         sources = list(read_lines(Path(str(source))))
         if len(sources) != len(references):
             raise DataError(f"{source} has {len(sources):,} lines and {reference} has {len(references):,}")
-        decode = {} if beam_size is None else {"beam_size": beam_size}
-        hypotheses = Translator.load(str(model), device, **decode).translate(sources)
+        decode: dict[str, Any] = {"beam_size": beam_size, "batch_tokens": batch_tokens, "precision": precision}
+        chosen = {key: value for key, value in decode.items() if value is not None}
+        hypotheses = Translator.load(str(model), device, **chosen).translate(sources)
         name = str(source)
     if len(hypotheses) != len(references):
         raise DataError(f"{name} has {len(hypotheses):,} lines and {reference} has {len(references):,}")
     if output:
-        Path(output).write_text("".join(line + "\n" for line in hypotheses), encoding="utf-8")
+        with whole_file(Path(output)) as file:
+            file.writelines(line.encode() + b"\n" for line in hypotheses)
     scores = score(hypotheses, references)
     click.echo(json.dumps(scores.record(), indent=2) if as_json else scores.text())

@@ -2,12 +2,20 @@
 
 import json
 import sys
-from contextlib import ExitStack
+from contextlib import nullcontext
 from typing import Any
 
 import click
 
-from seq2seq.cli.common import command, device_option, prepare_torch, threads_option
+from seq2seq.cli.common import (
+    batch_tokens_option,
+    beam_size_option,
+    command,
+    device_option,
+    precision_option,
+    prepare_torch,
+    threads_option,
+)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,7 +24,7 @@ from seq2seq.cli.common import command, device_option, prepare_torch, threads_op
 @click.option("--output", type=click.Path(), help="Where the translations go.  [default: stdout]")
 @click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text", show_default=True,
               help="jsonl: one object for each line, with scores and flags.")  # fmt: skip
-@click.option("--beam-size", type=click.IntRange(1, 1000), help="Hypotheses followed at once; 1 is greedy.")
+@beam_size_option
 @click.option(
     "--n-best", type=click.IntRange(1), default=1, show_default=True, help="Translations for each line (jsonl)."
 )
@@ -24,9 +32,9 @@ from seq2seq.cli.common import command, device_option, prepare_torch, threads_op
 @click.option("--length-norm", type=click.Choice(["gnmt", "length", "none"]), help="Kind of length penalty.")
 @click.option("--min-length", type=click.IntRange(0), help="Shortest translation in tokens.")
 @click.option("--max-length-ratio", type=float, help="Longest translation: this times the source's tokens, plus 10.")
-@click.option("--batch-tokens", type=click.IntRange(1), help="Source tokens translated at once.")
+@batch_tokens_option
 @click.option("--batch-size", type=click.IntRange(1), help="Sentences translated at once, at the most.")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="Number format of the products.")
+@precision_option
 @device_option
 @threads_option
 @click.version_option(package_name="seq2seq")
@@ -50,9 +58,10 @@ def main(
     prepare_torch(threads)
     from pathlib import Path
 
-    from seq2seq.decode.translator import Translator
+    from seq2seq.decode.translator import STREAM_LINES, Translator
     from seq2seq.errors import Seq2SeqError
-    from seq2seq.text.lines import forgiving_lines, open_binary
+    from seq2seq.files import whole_file
+    from seq2seq.text.lines import forgiving_lines, read_raw
 
     chosen = {key: value for key, value in decode.items() if value is not None}
     translator = Translator.load(model, device, batch_size, **chosen)
@@ -60,14 +69,19 @@ def main(
         raise Seq2SeqError(f"--n-best {n_best} is more than the beam size, {translator.decode.beam_size}")
     if n_best > 1 and form == "text":
         raise Seq2SeqError("--n-best needs --format jsonl: text holds one translation for each line")
-    with ExitStack() as stack:
-        lines = stack.enter_context(open_binary(Path(source))) if source else sys.stdin.buffer
-        out = stack.enter_context(open(output, "wb")) if output else sys.stdout.buffer
-        written = split = truncated = 0
-        for translation in translator.translate_stream(forgiving_lines(lines), n_best):
+    if (source is None and sys.stdin is None) or (output is None and sys.stdout is None):
+        raise Seq2SeqError("stdin or stdout is closed: give --input and --output")
+    lines = forgiving_lines(read_raw(Path(source)) if source else sys.stdin.buffer)
+    # Who types wants an answer to each line; everybody else wants many lines at once.
+    at_once = 1 if source is None and sys.stdin.isatty() else STREAM_LINES
+    written = split = truncated = 0
+    with whole_file(Path(output)) if output else nullcontext(sys.stdout.buffer) as out:
+        for translation in translator.translate_stream(lines, n_best, at_once):
             record = translation.record(n_best) if form == "jsonl" else None
             text = json.dumps(record, ensure_ascii=False) if record else translation.text
             out.write(text.encode("utf-8", "replace") + b"\n")
+            if at_once == 1:
+                out.flush()
             written += 1
             split += translation.parts > 1
             truncated += translation.truncated

@@ -41,6 +41,7 @@ Language = Annotated[
     str, Field(pattern=r"^[A-Za-z]{2,}([-_][A-Za-z0-9]+)*$"), Words("a language code such as en or pt-BR")
 ]
 Share = Annotated[float, Field(ge=0, lt=1)]
+DropRate = Annotated[float, Field(ge=0, le=0.9)]
 Count = Annotated[int, Field(ge=1)]
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -147,9 +148,9 @@ class ModelSettings(Section):
     """Attention heads of each layer; must divide d_model."""
     d_feedforward: int = Field(default=2048, ge=1)
     """Inner width of the feed-forward layers."""
-    dropout: Share = 0.1
+    dropout: DropRate = 0.1
     """Share of activations dropped in training, of embeddings and of each sublayer's output."""
-    attention_dropout: Share = 0.0
+    attention_dropout: DropRate = 0.0
     """Share of attention weights dropped in training; above 0 attention is slower."""
     norm: Literal["post", "pre"] = "post"
     """Normalisation after each residual sum, as in the paper, or before each sublayer, which is easier to train."""
@@ -254,7 +255,7 @@ class DecodeSettings(Section):
     """Hypotheses kept at each step; 1: greedy search."""
     length_norm: Literal["gnmt", "length", "none"] = "gnmt"
     """How scores of different lengths are compared: Wu et al.'s penalty, a power of the length, or not at all."""
-    length_penalty: float = Field(default=0.6, ge=0)
+    length_penalty: float = Field(default=0.6, ge=0, le=10)
     """Exponent of length_norm; larger values favour longer translations."""
     min_length: int = Field(default=0, ge=0)
     """Shortest translation in tokens, end of sentence not counted."""

@@ -1,16 +1,13 @@
 """A batch of sentence pairs as tensors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seq2seq.text.special_ids import BOS, EOS, PAD
-
-Ids = npt.NDArray[np.integer]
+from seq2seq.text.ids import BOS, EOS, PAD, Ids
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,24 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """Returns the batch on a device."""
         return Batch(self.src.to(device), self.tgt_in.to(device), self.tgt_out.to(device), self.n_tokens)
+
+
+def cut_by_tokens(lengths: Sequence[int], tokens: int, rows: int) -> Iterator[list[int]]:
+    """Groups rows of like length into batches, the longest first so that memory never grows later.
+
+    Args:
+        lengths: tokens of each row.
+        tokens: of a batch at the most, padding included (a longer row comes alone).
+        rows: of a batch at the most.
+
+    Yields:
+        Indices of the rows of a batch.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    while order:
+        size = min(rows, max(1, tokens // max(1, lengths[order[0]])))
+        yield order[:size]
+        order = order[size:]
 
 
 def pad_rows(rows: Sequence[Ids]) -> Tensor:

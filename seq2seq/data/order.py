@@ -102,6 +102,10 @@ class TrainingData:
         self._shares = [max(1, round(store.weight * len(store))) for store in stores]  # pairs of each in an epoch
         self._starts = np.cumsum([0, *map(len, stores)])  # global index of each corpus's first pair
         self.pairs_per_epoch = sum(self._shares)
+        self.tokens_per_epoch = sum(
+            share * int(store.target_lengths.sum()) / len(store)
+            for share, store in zip(self._shares, stores, strict=True)
+        )
         self.pools_per_epoch = -(-self.pairs_per_epoch // pool_size)
         self._source_lengths = np.concatenate([store.source_lengths for store in stores])
         self._target_lengths = np.concatenate([store.target_lengths for store in stores])

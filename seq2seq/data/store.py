@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from seq2seq.config import DataSettings
 from seq2seq.errors import DataError
-from seq2seq.files import atomic_folder, write_json
+from seq2seq.files import atomic_folder, is_whole, lock, write_json
 from seq2seq.text.corpora import Corpus, Pair
+from seq2seq.text.ids import Ids
 from seq2seq.text.lines import is_blank
 from seq2seq.text.tokenizer import Tokenizer
 
@@ -22,7 +23,6 @@ CHUNK = 50_000  # pairs held in memory while a store is written
 SIDES = ("source", "target")
 DROPPED = ("blank", "too_long", "length_ratio")  # reasons for which a pair is not trained on
 
-Ids = npt.NDArray[np.integer]
 Lengths = npt.NDArray[np.int64]
 
 
@@ -59,17 +59,18 @@ class PairStore:
         return source, target
 
 
-def open_store(corpus: Corpus, tokenizer: Tokenizer, data: DataSettings, weight: float) -> PairStore:
+def open_store(corpus: Corpus, tokenizer: Tokenizer, data: DataSettings) -> PairStore:
     """Returns the tokenised pairs of a corpus, from the cache if they are there.
 
     Raises:
         DataError: the corpus cannot be read, or nothing of it is left after filtering.
     """
     folder = cache_folder(data) / f"pairs-{store_fingerprint(corpus, tokenizer, data)[:32]}"
-    if not folder.exists():
-        with atomic_folder(folder) as temporary:
-            _write(temporary, corpus, tokenizer, data)
-    return PairStore(folder, corpus.name, weight)
+    with lock(folder.parent):  # two runs that start together prepare the same text once
+        if not is_whole(folder):
+            with atomic_folder(folder) as temporary:
+                _write(temporary, corpus, tokenizer, data)
+    return PairStore(folder, corpus.name, corpus.weight)
 
 
 def cache_folder(data: DataSettings) -> Path:
@@ -81,7 +82,7 @@ def cache_folder(data: DataSettings) -> Path:
 
 def store_fingerprint(corpus: Corpus, tokenizer: Tokenizer, data: DataSettings) -> str:
     """Returns a hash of all that decides what a store holds."""
-    parts = [VERSION, corpus.fingerprint(), tokenizer.hash(), data.max_length, data.max_ratio]
+    parts = [VERSION, corpus.fingerprint, tokenizer.hash(), data.max_length, data.max_ratio]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

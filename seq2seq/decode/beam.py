@@ -95,6 +95,7 @@ def beam_search(
     min_length: int = 0,
     forbidden: Sequence[int] = (),
     penalty: Callable[[int], float] = LengthPenalty(),
+    device: torch.device | None = None,
 ) -> list[list[Hypothesis]]:
     """Finds the most probable token sequences of each sentence by beam search; a beam of 1 is greedy search.
 
@@ -112,26 +113,32 @@ def beam_search(
         min_length: the shortest hypothesis in tokens, eos not counted.
         forbidden: ids that are never chosen.
         penalty: divisor of the log-probability for a length in tokens, eos counted; must not fall with the length.
+        device: where the stepper's log-probabilities are; None: the CPU.
 
     Returns:
         For each sentence up to `n_best` hypotheses, the best score first.
 
     Raises:
         ValueError: `n_best` is larger than `beam_size`.
+        FloatingPointError: the stepper gave NaN.
     """
     if n_best > beam_size:
         raise ValueError(f"n_best is {n_best}, more than beam_size, {beam_size}")
     sentences = [_Sentence(i, max_lengths[i], []) for i in range(stepper.start(beam_size))]
     done: dict[int, _Sentence] = {}
-    tokens = torch.full((len(sentences), beam_size, 1), bos)  # [B, K, 1 + length]; B shrinks as sentences end
-    scores = torch.full((len(sentences), beam_size), NEVER)
+    tokens = torch.full(
+        (len(sentences), beam_size, 1), bos, device=device
+    )  # [B, K, 1 + length]; B shrinks as sentences end
+    scores = torch.full((len(sentences), beam_size), NEVER, device=device)
     scores[:, 0] = 0.0  # the beams of a sentence start alike: only one of them counts
     for length in count():
         if not sentences:
             break
-        log_probs = stepper.step(tokens[:, :, -1].flatten()).to(scores.device).view(*scores.shape, -1)  # [B, K, V]
+        log_probs = stepper.step(tokens[:, :, -1].flatten()).view(*scores.shape, -1)  # [B, K, V]
         _mask(log_probs, sentences, length, min_length, eos, forbidden)
         top, parents, next_tokens = _best_continuations(scores, log_probs)  # [B, 2K] each
+        if top[:, 0].isnan().any():  # NaN sorts above all numbers
+            raise FloatingPointError("the model's log-probabilities are not numbers")
         ends = next_tokens == eos
         for i, k in (ends[:, :beam_size] & (top[:, :beam_size] > NEVER)).nonzero().tolist():
             sentence, log_prob = sentences[i], float(top[i, k])
@@ -148,7 +155,7 @@ def beam_search(
                 done[sentences[i].index] = sentences[i]
             else:
                 kept.append(i)
-        rows = torch.tensor(kept, dtype=torch.long)
+        rows = torch.tensor(kept, dtype=torch.long, device=device)
         sentences = [sentences[i] for i in kept]
         scores, parents, next_tokens = scores[rows], parents[rows], next_tokens[rows]
         tokens = torch.cat([tokens[rows[:, None], parents], next_tokens[:, :, None]], dim=2)

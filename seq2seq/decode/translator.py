@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from seq2seq.config import DecodeSettings, Settings
-from seq2seq.data.batch import pad_rows
+from seq2seq.config import Settings, settings_from_dict
+from seq2seq.data.batch import cut_by_tokens, pad_rows
 from seq2seq.decode.beam import Hypothesis, LengthPenalty, beam_search
 from seq2seq.decode.stepper import TransformerStepper
-from seq2seq.model.device import autocast, choose_device, choose_precision
+from seq2seq.model.device import autocast, choose_device, choose_precision, evaluating, release_freed_memory
 from seq2seq.model.folder import find_model, load_model
 from seq2seq.model.transformer import Transformer
+from seq2seq.text.ids import BOS, EOS, PAD, UNK, Ids
 from seq2seq.text.lines import is_blank
 from seq2seq.text.sentences import split_sentences
-from seq2seq.text.special_ids import BOS, EOS, PAD, UNK
-from seq2seq.text.tokenizer import Ids, Tokenizer
+from seq2seq.text.tokenizer import Tokenizer
 
 EXTRA_LENGTH = 10  # tokens that a translation may have beyond max_length_ratio times its source
+MAX_SCORES = 2**26  # scores of the vocabulary that a batch holds at once (256 MiB)
 STREAM_LINES = 4096  # lines that `translate_stream` sorts by length together
 
 
@@ -93,6 +93,7 @@ class Translator:
         self.model = model
         self.tokenizer = tokenizer
         self.decode = settings.decode
+        self.penalty = LengthPenalty(settings.decode.length_norm, settings.decode.length_penalty)
         self.language = settings.data.source_language
         self.max_source_length = max_source_length
         self.batch_size = batch_size
@@ -111,11 +112,11 @@ class Translator:
 
         Raises:
             ModelError: there is no usable model.
-            pydantic.ValidationError: a decode setting does not exist or has no valid value.
+            RecipeError: a decode setting does not exist or has no valid value.
         """
         folder = load_model(find_model(Path(path)))
-        chosen = DecodeSettings.model_validate({**folder.settings.decode.model_dump(), **decode})
-        settings = folder.settings.model_copy(update={"decode": chosen})
+        values = folder.settings.model_dump()
+        settings = settings_from_dict({**values, "decode": {**values["decode"], **decode}}, "options")
         model = folder.model.to(choose_device(device))
         return cls(model, folder.tokenizer, settings, folder.max_source_length, batch_size)
 
@@ -123,11 +124,14 @@ class Translator:
         """Returns one translation for each line."""
         return [translation.text for translation in self.translate_all(lines)]
 
-    def translate_stream(self, lines: Iterable[str], n_best: int = 1) -> Iterator[Translation]:
-        """Yields one translation for each line in bounded memory; see `translate_all`."""
+    def translate_stream(
+        self, lines: Iterable[str], n_best: int = 1, at_once: int = STREAM_LINES
+    ) -> Iterator[Translation]:
+        """Yields one translation for each line, `at_once` lines after another; see `translate_all`."""
         iterator = iter(lines)
-        while chunk := list(islice(iterator, STREAM_LINES)):
+        while chunk := list(islice(iterator, at_once)):
             yield from self.translate_all(chunk, n_best)
+            release_freed_memory()
 
     def translate_all(self, lines: Sequence[str], n_best: int = 1) -> list[Translation]:
         """Returns one translation with scores for each line, in order; like lines are translated once.
@@ -137,20 +141,20 @@ class Translator:
             n_best: candidates for each line, at most the beam size.
         """
         unique = list(dict.fromkeys(line for line in lines if not is_blank(line)))
-        sources = [self._parts(line) for line in unique]
+        encoded = self.tokenizer.encode_source(unique)
+        sources = [self._parts(line, ids) for line, ids in zip(unique, encoded, strict=True)]
         found = self._search([ids for parts in sources for ids in parts], n_best)
         ends = np.cumsum([len(parts) for parts in sources], dtype=int)
         pieces = [found[end - len(parts) : end] for parts, end in zip(sources, ends, strict=True)]
         translations = {line: self._join(parts) for line, parts in zip(unique, pieces, strict=True)}
         return [translations.get(line, BLANK) for line in lines]
 
-    def _parts(self, line: str) -> list[Ids]:
+    def _parts(self, line: str, ids: Ids) -> list[Ids]:
         """Returns the ids of a line, in several parts if it is longer than what the model has seen."""
-        (ids,) = self.tokenizer.encode_source([line])
         if len(ids) <= self.max_source_length:
             return [ids]
-        sentences = [text for text in split_sentences(line, self.language) if not is_blank(text)]
-        encoded = self.tokenizer.encode_source([text.strip() for text in sentences])
+        sentences = [text.strip() for text in split_sentences(line, self.language) if not is_blank(text)]
+        encoded = self.tokenizer.encode_source(sentences)
         return [part for ids in encoded if len(ids) > 1 for part in self._cut(ids)] or [ids[-1:]]
 
     def _cut(self, ids: Ids) -> list[Ids]:
@@ -165,38 +169,32 @@ class Translator:
         return [*parts, ids]
 
     def _search(self, sources: Sequence[Ids], n_best: int) -> list[list[Hypothesis]]:
-        """Searches for each source, batched by length, longest first so that memory never grows later."""
-        order = sorted(range(len(sources)), key=lambda i: -len(sources[i]))
+        """Searches for each source, in batches of like length."""
+        # Many short sentences are few source tokens, but each of their beams is a row of the whole vocabulary.
+        rows = max(1, MAX_SCORES // (self.decode.beam_size * self.tokenizer.target_vocab_size))
         found: list[list[Hypothesis]] = [[] for _ in sources]
-        start = 0
-        while start < len(order):
-            size = max(1, self.decode.batch_tokens // len(sources[order[start]]))
-            chosen = order[start : start + min(size, self.batch_size or size)]
+        lengths = [len(ids) for ids in sources]
+        for chosen in cut_by_tokens(lengths, self.decode.batch_tokens, min(rows, self.batch_size or rows)):
             for i, hypotheses in zip(chosen, self._search_batch([sources[i] for i in chosen], n_best), strict=True):
                 found[i] = hypotheses
-            start += len(chosen)
         return found
 
     def _search_batch(self, sources: Sequence[Ids], n_best: int) -> list[list[Hypothesis]]:
         """Searches for sources that are decoded together."""
         limits = [int(self.decode.max_length_ratio * len(ids)) + EXTRA_LENGTH for ids in sources]
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            with torch.inference_mode(), autocast(self.precision, self.device):
-                return beam_search(
-                    TransformerStepper(self.model, pad_rows(sources).to(self.device)),
-                    beam_size=self.decode.beam_size,
-                    n_best=n_best,
-                    max_lengths=limits,
-                    min_length=self.decode.min_length,
-                    bos=BOS,
-                    eos=EOS,
-                    forbidden=(PAD, UNK, BOS),
-                    penalty=LengthPenalty(self.decode.length_norm, self.decode.length_penalty),
-                )
-        finally:
-            self.model.train(was_training)
+        with evaluating(self.model), autocast(self.precision, self.device):
+            return beam_search(
+                TransformerStepper(self.model, pad_rows(sources).to(self.device)),
+                beam_size=self.decode.beam_size,
+                n_best=n_best,
+                max_lengths=limits,
+                min_length=self.decode.min_length,
+                bos=BOS,
+                eos=EOS,
+                forbidden=(PAD, UNK, BOS),
+                penalty=self.penalty,
+                device=self.device,
+            )
 
     def _join(self, parts: Sequence[Sequence[Hypothesis]]) -> Translation:
         """Makes one translation of the hypotheses for the parts of a line."""
@@ -211,7 +209,6 @@ class Translator:
         text = " ".join(filter(None, self.tokenizer.decode_target([hypothesis.tokens for hypothesis in best])))
         tokens = [token for hypothesis in best for token in hypothesis.tokens]
         log_prob = sum(hypothesis.log_prob for hypothesis in best)
-        penalty = LengthPenalty(self.decode.length_norm, self.decode.length_penalty)
-        score = log_prob / penalty(len(tokens) + len(best))
+        score = log_prob / self.penalty(len(tokens) + len(best))
         truncated = any(hypothesis.truncated for hypothesis in best)
         return Translation(text, [Candidate(text, score, log_prob, tokens)], len(parts), truncated)

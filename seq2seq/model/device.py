@@ -2,12 +2,17 @@
 
 import ctypes
 import sys
-from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from seq2seq.errors import Seq2SeqError
+
+# Padded tokens that fit on a device when the recipe says `auto`.
+AUTO_DEVICE_TOKENS = {"cpu": 8192, "cuda": 16384}
 
 # From this width on bf16 products gain more than the conversions around them cost (measured on AVX-512 with bf16).
 WORTHWHILE_WIDTH = 256
@@ -30,6 +35,11 @@ def choose_precision(
     return "fp32"
 
 
+def choose_device_tokens(device_tokens: int | Literal["auto"], device: torch.device) -> int:
+    """Returns how many padded tokens of the longer side a device holds at once."""
+    return AUTO_DEVICE_TOKENS[device.type] if device_tokens == "auto" else device_tokens
+
+
 def autocast(precision: Literal["fp32", "bf16"], device: torch.device) -> AbstractContextManager[object]:
     """Returns a context in which matrix products run in `precision`; parameters stay fp32."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
@@ -39,16 +49,30 @@ def choose_device(name: str) -> torch.device:
     """Returns the device of a name: `auto` is the first CUDA device if there is one, else the CPU.
 
     Raises:
-        Seq2SeqError: there is no such device.
+        Seq2SeqError: there is no such device, or it is of a kind that is not supported.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise Seq2SeqError(f"device {name!r}: must be auto, cpu, cuda or cuda:N")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise Seq2SeqError(f"--device {name}: not usable here: {str(error).splitlines()[0]}") from error
+        raise Seq2SeqError(f"device {name!r} is not usable here: {str(error).splitlines()[0][:200]}") from error
     return device
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Puts a model into evaluation mode, without gradients, while the block runs."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
 
 
 def keep_freed_memory() -> None:
@@ -57,11 +81,23 @@ def keep_freed_memory() -> None:
     glibc returns large blocks at once and takes them anew for the next tensor, page fault by page fault, which costs
     a training step on a CPU up to half of its time. Does nothing where the C library is another one.
     """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = _c_function("mallopt")
     if mallopt:
         m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3  # malloc.h
         mallopt(m_mmap_threshold, 2**30)
         mallopt(m_trim_threshold, -1)
         mallopt(m_top_pad, 64 * 2**20)
+
+
+def release_freed_memory() -> None:
+    """Gives memory that the C allocator has kept back to the system.
+
+    Tensors of ever new shapes leave holes that the next ones do not fit; called every few steps this bounds them.
+    """
+    malloc_trim = _c_function("malloc_trim")
+    if malloc_trim:
+        malloc_trim(0)
+
+
+def _c_function(name: str) -> Any:
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

@@ -1,6 +1,9 @@
 """Model folders: model.safetensors, config.json, tokenizer/ and MANIFEST.json. Nothing else is needed to translate."""
 
+import errno
 import json
+import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,11 @@ from torch import Tensor, nn
 
 from seq2seq.config import Settings, settings_from_dict, settings_hash
 from seq2seq.errors import ModelError, RecipeError
-from seq2seq.files import FORMAT_VERSION, MANIFEST, restore_replaced, verify_manifest, write_json
+from seq2seq.files import FORMAT_VERSION, MANIFEST, replaced, verify_manifest, write_json
 from seq2seq.model.transformer import Transformer
 from seq2seq.text.tokenizer import Tokenizer
 
+CHECKPOINT = re.compile(r"step-\d{8,}")
 FUSED, SEPARATE = ".qkv.", (".query.", ".key.", ".value.")
 
 
@@ -53,7 +57,7 @@ def save_model(
         settings: the resolved recipe, goes along.
         max_source_length: tokens of the longest source of the training data.
     """
-    save_file(weights, folder / "model.safetensors")
+    save_tensors(weights, folder / "model.safetensors")
     tokenizer.save(folder / "tokenizer")
     config = {
         "format_version": FORMAT_VERSION,
@@ -65,6 +69,18 @@ def save_model(
         "max_source_length": max_source_length,
     }
     write_json(folder / "config.json", config)
+
+
+def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Writes tensors into a safetensors file.
+
+    Raises:
+        OSError: the disk is full or the file cannot be written.
+    """
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        raise OSError(errno.EIO, f"{error} ({shutil.disk_usage(path.parent).free:,} bytes free)", str(path)) from error
 
 
 def load_model(folder: Path) -> ModelFolder:
@@ -94,18 +110,25 @@ def find_model(path: Path) -> Path:
     Raises:
         ModelError: there is none.
     """
-    restore_replaced(path)
-    if (path / MANIFEST).exists():
-        return path
-    restore_replaced(path / "best")
-    if (path / "best").exists():
-        return path / "best"
-    checkpoints = sorted(path.glob("checkpoints/step-*"))
-    if checkpoints:
-        return checkpoints[-1]
+    path = path.resolve()
+    best = path / "best"
+    for folder in (path, best, replaced(best), *reversed(checkpoint_folders(path))):
+        if (folder / MANIFEST).exists():
+            return folder
     if not path.exists():
         raise ModelError(f"{path}: no such folder; give a run folder or a model folder")
     raise ModelError(f"{path}: neither a model folder nor a run folder with a model or checkpoint in it")
+
+
+def checkpoint_folders(run: Path) -> list[Path]:
+    """Returns the checkpoints of a run folder, oldest first."""
+    found = [path for path in run.glob("checkpoints/step-*") if CHECKPOINT.fullmatch(path.name)]
+    return sorted(found, key=checkpoint_step)
+
+
+def checkpoint_step(folder: Path) -> int:
+    """Returns the optimizer step at which a checkpoint was written."""
+    return int(folder.name.removeprefix("step-"))
 
 
 def canonical_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from seq2seq.model.attention import KeyValueCache, Layout
 from seq2seq.model.layers import DecoderLayer, Dropout, EncoderLayer
 from seq2seq.model.loss import label_smoothed_loss
 from seq2seq.model.positions import SinusoidalPositions
-from seq2seq.text.special_ids import PAD
+from seq2seq.text.ids import PAD
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,8 +25,9 @@ class Corpus(Protocol):
     def __iter__(self) -> Iterator[Pair]:
         """Yields source and target lines."""
 
+    @property
     def fingerprint(self) -> str:
-        """Returns a hash that changes when the content does."""
+        """A hash that changes when the content does."""
 
 
 class FileCorpus:
@@ -57,8 +59,9 @@ class FileCorpus:
                 "each line must be the translation of the same line of the other file"
             )
 
+    @cached_property
     def fingerprint(self) -> str:
-        """Returns a hash of both files' bytes."""
+        """A hash of both files' bytes."""
         return hashlib.sha256("".join(map(sha256, self.paths)).encode()).hexdigest()
 
 
@@ -72,7 +75,7 @@ class HubCorpus:
     def __init__(self, settings: HubDataset, root: Path, languages: tuple[str, str]) -> None:
         import datasets
 
-        local = root / settings.dataset
+        self.folder = local = root / settings.dataset
         place, config = (str(local) if local.is_dir() else settings.dataset), settings.config
         self.name = " ".join(filter(None, [place, config, settings.split]))
         if config and (local / config).is_dir() and not (local / "README.md").exists():
@@ -105,9 +108,14 @@ class HubCorpus:
                 source, target = (row[language] or "" for language in self.languages)
                 yield one_line(source), one_line(target)
 
+    @cached_property
     def fingerprint(self) -> str:
-        """Returns the hash that `datasets` keeps of the rows."""
-        value = [self.rows._fingerprint, len(self.rows), self.languages]
+        """A hash of a local folder's files or what `datasets` knows of the hub's, of split and languages."""
+        if self.folder.is_dir():
+            content: object = [sha256(path) for path in sorted(self.folder.rglob("*")) if path.is_file()]
+        else:
+            content = self.rows._fingerprint
+        value = [content, str(self.rows.split), len(self.rows), self.languages]
         return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 

@@ -6,7 +6,6 @@ import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from seq2seq.errors import DataError
 
@@ -17,16 +16,17 @@ UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 BOM = "\ufeff"
 
 
-def open_binary(path: Path) -> BinaryIO:
-    """Opens a file, decompressing it if its name ends in `.gz`.
+def read_raw(path: Path) -> Iterator[bytes]:
+    """Yields the lines of a file as bytes, ends included; a file whose name ends in `.gz` is decompressed.
 
     Raises:
-        DataError: the file cannot be opened.
+        DataError: the file cannot be read.
     """
     try:
-        return cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else open(path, "rb"))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            yield from file
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -35,20 +35,16 @@ def read_lines(path: Path) -> Iterator[str]:
     Raises:
         DataError: the file cannot be read or is not UTF-8; with path, line and byte.
     """
-    with open_binary(path) as file:
+    for number, raw in enumerate(read_raw(path), 1):
         try:
-            for number, raw in enumerate(file, 1):
-                try:
-                    yield decode_line(raw, first=number == 1)
-                except UnicodeDecodeError as error:
-                    if number == 1 and raw.startswith(UTF16_MARKS):
-                        raise DataError(f"{path}: is UTF-16; convert it to UTF-8 first") from None
-                    raise DataError(
-                        f"{path}:{number}: byte {error.start + 1} of the line (0x{raw[error.start]:02x}) "
-                        "is not UTF-8; mend the file or remove the line on both sides"
-                    ) from None
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path}: cannot be read: {error}") from error
+            yield decode_line(raw, first=number == 1)
+        except UnicodeDecodeError as error:
+            if number == 1 and raw.startswith(UTF16_MARKS):
+                raise DataError(f"{path}: is UTF-16; convert it to UTF-8 first") from None
+            raise DataError(
+                f"{path}:{number}: byte {error.start + 1} of the line (0x{raw[error.start]:02x}) "
+                "is not UTF-8; mend the file or remove the line on both sides"
+            ) from None
 
 
 def decode_line(raw: bytes, first: bool = False, errors: str = "strict") -> str:

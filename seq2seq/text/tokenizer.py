@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import sentencepiece
 
 from seq2seq.config import TokenizerSettings
 from seq2seq.errors import DataError, ModelError
+from seq2seq.text.ids import BOS, EOS, PAD, SPECIAL_IDS, UNK, Ids
 from seq2seq.text.lines import is_blank, one_line
-from seq2seq.text.special_ids import BOS, EOS, PAD, SPECIAL_IDS, UNK
-
-Ids = npt.NDArray[np.int32]
 
 # SentencePiece writes a space as U+2581. A lossless tokenizer must keep one that stands in the text itself apart.
 ESCAPES = str.maketrans({"\ue000": "\ue000\ue001", "\u2581": "\ue000\ue002"})

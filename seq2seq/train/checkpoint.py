@@ -3,27 +3,34 @@
 import json
 import logging
 import os
-import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from seq2seq.config import Settings, settings_from_dict
+from seq2seq.config import Settings, differences, settings_from_dict
 from seq2seq.data.order import Position
-from seq2seq.errors import ModelError
+from seq2seq.errors import DamagedError, ModelError, RecipeError, RunError
 from seq2seq.files import atomic_folder, remove_folder, restore_replaced, verify_manifest, write_json
-from seq2seq.model.folder import canonical_weights, load_weights, save_model
+from seq2seq.model.folder import (
+    canonical_weights,
+    checkpoint_folders,
+    checkpoint_step,
+    load_weights,
+    save_model,
+    save_tensors,
+)
 from seq2seq.model.transformer import Transformer
 from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train.optimizer import optimizer_tensors, set_optimizer_tensors
 
 log = logging.getLogger(__name__)
 
-NAME = re.compile(r"step-(\d{8,})")
+# Where files lie does not change what a run computes; what they hold is compared by its fingerprint.
+FREE_KEYS = frozenset({"output", "data.root", "data.cache"})
 
 
 @dataclass
@@ -41,6 +48,7 @@ class Progress:
         best_value: of the best metric so far; None before the first validation.
         best_step: where it was reached.
         bad_validations: validations since then.
+        validated_step: of the last validation.
     """
 
     step: int = 0
@@ -53,6 +61,7 @@ class Progress:
     best_value: float | None = None
     best_step: int = 0
     bad_validations: int = 0
+    validated_step: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,48 +107,69 @@ def save_checkpoint(
     """
     with atomic_folder(folder / "checkpoints" / f"step-{progress.step:08d}") as temporary:
         save_model(temporary, canonical_weights(model), tokenizer, settings, max_source_length)
-        save_file(optimizer_tensors(model, optimizer), temporary / "optimizer.safetensors")
+        save_tensors(optimizer_tensors(model, optimizer), temporary / "optimizer.safetensors")
         write_json(temporary / "state.json", {"progress": asdict(progress), "conditions": conditions})
-    for old in checkpoint_folders(folder)[: -settings.train.keep_checkpoints]:
+    *older, _ = checkpoint_folders(folder)
+    # Where a signal stopped the run must not change which checkpoints are averaged at its end.
+    regular = [path for path in older if checkpoint_step(path) % settings.train.checkpoint_every == 0]
+    kept = regular[max(0, len(regular) + 1 - settings.train.keep_checkpoints) :]
+    for old in set(older) - set(kept):
         try:
             remove_folder(old)
         except OSError as error:
             log.warning("cannot delete old checkpoint %s: %s", old, error)
 
 
-def checkpoint_folders(folder: Path) -> list[Path]:
-    """Returns the checkpoints of a run folder, oldest first."""
-    found = [path for path in folder.glob("checkpoints/step-*") if NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
-
-
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
     """Returns the newest checkpoint of a run that is whole; damaged ones are set aside with a warning.
 
     Raises:
-        ModelError: there are checkpoints, and none of them is whole.
+        ModelError: there were checkpoints, and none of them is usable.
     """
     for stale in folder.glob("checkpoints/.step-*.old"):
         restore_replaced(stale.with_name(stale.name[1:].removesuffix(".old")))
-    folders = checkpoint_folders(folder)
-    for path in reversed(folders):
+    restore_replaced(folder / "best")
+    for path in reversed(checkpoint_folders(folder)):
         try:
             return _read(path)
-        except ModelError as error:
+        except DamagedError as error:
             aside = path.with_name(f"{path.name}.corrupt")
             remove_folder(aside)
             os.rename(path, aside)
             log.warning("%s; set aside as %s, taking the checkpoint before it", error, aside.name)
-    if folders:
-        raise ModelError(f"{folder}/checkpoints: none of the {len(folders)} checkpoints is usable")
+    if list(folder.glob("checkpoints/*.corrupt")):
+        raise ModelError(f"{folder / 'checkpoints'}: no usable checkpoint is left; choose another output or delete it")
+    if (folder / "best").exists():
+        raise ModelError(f"{folder}: holds a best model but no checkpoint to go on from; choose another output")
     return None
+
+
+def changed_settings(before: Settings, now: Settings) -> dict[str, tuple[object, object]]:
+    """Returns the settings that differ, by key, as they were and as they are."""
+    return {key: (old, new) for key, old, new in differences(before, now) if key not in FREE_KEYS}
+
+
+def refuse_changes(folder: Path, changed: dict[str, tuple[object, object]]) -> None:
+    """Stops a run that would go on under other settings or conditions than it was started with.
+
+    Raises:
+        RunError: something has changed; with the list.
+    """
+    if changed:
+        rows = [f"  {key}: was {before!r}, is {now!r}" for key, (before, now) in changed.items() if key != "data"]
+        if "data" in changed:  # two hashes would tell nobody anything
+            rows.append("  data: the training or validation text is not what it was")
+        keys = " ".join(f"--accept {key}" for key in changed)
+        raise RunError(
+            "\n".join([f"{folder} was started under other conditions:", *rows])
+            + f"\nChoose another output, or go on all the same with: {keys}"
+        )
 
 
 def average_weights(folders: list[Path]) -> dict[str, Tensor]:
     """Returns the mean of the weights of several checkpoints, summed in float64."""
     total: dict[str, Tensor] = {}
     for folder in folders:
-        verify_manifest(folder)
         for name, value in load_file(folder / "model.safetensors").items():
             total[name] = total[name] + value.double() if name in total else value.double()
     return {name: (value / len(folders)).float() for name, value in total.items()}
@@ -153,6 +183,6 @@ def _read(path: Path) -> Checkpoint:
         state = json.loads((path / "state.json").read_text(encoding="utf-8"))
         progress = Progress(**{**state["progress"], "position": Position(**state["progress"]["position"])})
         settings = settings_from_dict(config["settings"], str(path / "config.json"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: not usable: {error}") from error
-    return Checkpoint(path, progress, settings, state["conditions"])
+        return Checkpoint(path, progress, settings, state["conditions"])
+    except (ValueError, KeyError, TypeError, RecipeError) as error:
+        raise ModelError(f"{path}: whole, but not of this program's making or version: {error}") from error

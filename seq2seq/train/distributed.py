@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -75,15 +76,16 @@ def join_ranks(device: str = "auto") -> Iterator[Ranks]:
         device: `auto`, `cpu`, `cuda` ...; with several ranks on CUDA each takes the device of its local rank.
     """
     chosen = choose_device(device)
-    world_size = int(os.environ.get("WORLD_SIZE", 1))
-    if world_size == 1:
+    if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         yield Ranks(chosen)
         return
     if chosen.type == "cuda":
         chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(chosen)
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    # The others wait while rank 0 tokenises a large corpus or translates a validation set.
+    timeout = timedelta(hours=4)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timeout)
     try:
-        yield Ranks(chosen, dist.get_rank(), world_size)
+        yield Ranks(chosen, dist.get_rank(), dist.get_world_size())
     finally:
         dist.destroy_process_group()

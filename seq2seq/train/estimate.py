@@ -4,9 +4,8 @@ import torch
 
 from seq2seq.config import Settings
 from seq2seq.data.store import describe_counts
-from seq2seq.model.device import choose_device, choose_precision
+from seq2seq.model.device import choose_device, choose_device_tokens, choose_precision
 from seq2seq.model.folder import build_model
-from seq2seq.train.loop import AUTO_DEVICE_TOKENS
 from seq2seq.train.monitor import logging_to
 from seq2seq.train.prepare import prepare
 
@@ -24,8 +23,7 @@ def estimate(settings: Settings, device_name: str = "auto") -> str:
     with torch.device("meta"):
         model = build_model(settings, prepared.tokenizer)
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
-    asked = settings.train.device_tokens
-    device_tokens = AUTO_DEVICE_TOKENS[device.type] if asked == "auto" else asked
+    device_tokens = choose_device_tokens(settings.train.device_tokens, device)
     target_tokens = sum(round(store.weight * store.counts["target_tokens"]) for store in prepared.stores)
     steps = max(1, round(target_tokens / settings.train.batch_tokens))
     vocab = prepared.tokenizer
@@ -41,7 +39,7 @@ def estimate(settings: Settings, device_name: str = "auto") -> str:
         ("an epoch", f"{target_tokens:,} target tokens, about {steps:,} steps"),
         ("the whole run", f"at most {max_steps:,} steps, about {max_steps / steps:.1f} epochs"),
         ("device", f"{device}, {precision}, at most {device_tokens:,} tokens at once"),
-        ("memory, estimated", f"{memory / 2**30:.1f} GiB"),
+        ("memory, estimated", f"{memory / 2**20:,.0f} MiB"),
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)

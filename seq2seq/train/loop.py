@@ -13,18 +13,27 @@ from typing import Any, Literal
 
 import torch
 
-from seq2seq.config import Settings, differences, settings_to_yaml
+from seq2seq.config import Settings, settings_to_yaml
 from seq2seq.data.order import Step, TrainingData
 from seq2seq.errors import DivergedError, RunError
-from seq2seq.files import atomic_folder, lock
-from seq2seq.model.device import autocast, choose_precision
-from seq2seq.model.folder import build_model, canonical_weights, find_model, load_weights, save_model, set_weights
+from seq2seq.files import atomic_folder, is_whole, lock
+from seq2seq.model.device import autocast, choose_device_tokens, choose_precision, release_freed_memory
+from seq2seq.model.folder import (
+    build_model,
+    canonical_weights,
+    checkpoint_folders,
+    find_model,
+    load_weights,
+    save_model,
+    set_weights,
+)
 from seq2seq.train.checkpoint import (
     Checkpoint,
     Progress,
     average_weights,
-    checkpoint_folders,
+    changed_settings,
     newest_checkpoint,
+    refuse_changes,
     save_checkpoint,
 )
 from seq2seq.train.distributed import Ranks
@@ -35,11 +44,7 @@ from seq2seq.train.validate import Validator
 
 log = logging.getLogger(__name__)
 
-# Padded tokens that fit on a device when the recipe says `auto`.
-AUTO_DEVICE_TOKENS = {"cpu": 8192, "cuda": 16384}
-
-# Where files lie does not change what a run computes; what they hold is compared by its fingerprint.
-FREE_KEYS = frozenset({"output", "data.root", "data.cache"})
+RELEASE_EVERY = 20  # steps; each time costs about as much as a tenth of a step
 
 
 class Interrupted(Exception):
@@ -73,34 +78,17 @@ def train(settings: Settings, ranks: Ranks, accept: frozenset[str] = frozenset()
         with ranks.main_first():
             checkpoint = newest_checkpoint(folder)
         if checkpoint:
-            changed = _changes(checkpoint.settings, settings)
+            changed = changed_settings(checkpoint.settings, settings)
             if not changed and read_status(folder).get("state") == "finished":
                 log.info("%s: this run is finished; its best model is %s", folder, folder / "best")
                 return
-            _refuse(folder, {key: row for key, row in changed.items() if key not in accept})
+            refuse_changes(folder, {key: row for key, row in changed.items() if key not in accept})
         try:
             Trainer(settings, ranks, checkpoint, accept).run()
-        except Interrupted:
-            raise
-        except BaseException as error:
-            if ranks.is_main and not isinstance(error, RunError):
+        except Exception as error:
+            if ranks.is_main and not isinstance(error, (RunError, Interrupted)):
                 write_status(folder, "failed", read_status(folder).get("step", 0), error=str(error))
             raise
-
-
-def _changes(before: Settings, now: Settings) -> dict[str, tuple[object, object]]:
-    return {key: (old, new) for key, old, new in differences(before, now) if key not in FREE_KEYS}
-
-
-def _refuse(folder: Path, changed: dict[str, tuple[object, object]]) -> None:
-    """Stops a run that would go on under other settings or conditions than it was started with."""
-    if changed:
-        rows = "\n".join(f"  {key}: was {before!r}, is {now!r}" for key, (before, now) in changed.items())
-        keys = " ".join(f"--accept {key}" for key in changed)
-        raise RunError(
-            f"{folder} was started under other conditions:\n{rows}\n"
-            f"Choose another output, or go on all the same with: {keys}"
-        )
 
 
 class Trainer:
@@ -122,9 +110,7 @@ class Trainer:
         train = settings.train
         with ranks.main_first():
             self.prepared: Prepared = prepare(settings, checkpoint.tokenizer() if checkpoint else None)
-        self.device_tokens = (
-            AUTO_DEVICE_TOKENS[ranks.device.type] if train.device_tokens == "auto" else train.device_tokens
-        )
+        self.device_tokens = choose_device_tokens(train.device_tokens, ranks.device)
         self.precision: Literal["fp32", "bf16"] = choose_precision(
             train.precision, ranks.device, settings.model.d_model
         )
@@ -148,12 +134,15 @@ class Trainer:
         if checkpoint:
             before = checkpoint.conditions
             changed = {k: (before.get(k), v) for k, v in self.conditions.items() if v != before.get(k)}
-            _refuse(self.folder, {key: row for key, row in changed.items() if key not in accept})
+            refuse_changes(self.folder, {key: row for key, row in changed.items() if key not in accept})
             checkpoint.restore(self.model, self.optimizer)
             self.progress = checkpoint.progress
             log.info("going on from %s", checkpoint.folder)
+            if changed or checkpoint.settings != settings:
+                self._save()  # so that what was accepted once need not be accepted again
         self.validator = self._validator(self.prepared.valid)
         self._signum = 0
+        self._finishing = False
 
     def _validator(self, development: DevelopmentSet) -> Validator:
         return Validator(
@@ -185,16 +174,27 @@ class Trainer:
         handlers = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
         try:
             self._train()
+            self._finishing = True
+            if self._signum:
+                raise Interrupted(self._signum)
             if self.ranks.is_main:
                 self._finish()
-            self.ranks.from_main(None)  # the others wait here
+            self.ranks.any(0)  # the others wait here
+        except Interrupted:
+            if self.ranks.is_main:
+                write_status(self.folder, "interrupted", self.progress.step)
+            raise
         finally:
             for signum, handler in handlers.items():
                 signal.signal(signum, handler)
             self.monitor.close()
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        """Asks the loop to stop behind this step; when all is saved, or when asked again, stops at once."""
+        signal.signal(signum, signal.SIG_DFL)
         self._signum = signum
+        if self._finishing:
+            raise Interrupted(signum)
 
     def _train(self) -> None:
         """Takes optimizer steps until something ends the run."""
@@ -202,8 +202,8 @@ class Trainer:
         self.model.train()
         started = time.monotonic() - progress.seconds
         for step in self.data.steps(progress.position):
-            reason = self.ranks.from_main(self._end_reason())
-            if reason:
+            reason = self._end_reason()
+            if self.ranks.any(reason is not None):
                 log.info("training ends: %s", reason)
                 break
             step_started = time.monotonic()
@@ -212,15 +212,18 @@ class Trainer:
             self._count(step, loss, norm, rate, time.monotonic() - step_started)
             if progress.step % train.validate_every == 0 and self.ranks.is_main:
                 self._validate()
+            if progress.step % RELEASE_EVERY == 0:
+                release_freed_memory()
             signum = self.ranks.any(self._signum)
             progress.seconds = time.monotonic() - started
             if progress.step % train.checkpoint_every == 0 or signum:
                 self._save()
             if signum:
-                if self.ranks.is_main:
-                    write_status(self.folder, "interrupted", progress.step)
                 raise Interrupted(signum)
-        self._save()
+        if self.ranks.is_main and progress.validated_step != progress.step:
+            self._validate()
+        if [path.name for path in checkpoint_folders(self.folder)][-1:] != [f"step-{progress.step:08d}"]:
+            self._save()
 
     def _end_reason(self) -> str | None:
         """Says why training is over; None if it is not."""
@@ -307,15 +310,20 @@ class Trainer:
         progress.window_loss, progress.window_tokens, progress.window_seconds = 0.0, 0, 0.0
 
     def _seconds_left(self) -> float:
-        """Estimates the time to the end from the mean time of a step so far, validations included."""
+        """Estimates the time to the end from the time so far, validations included."""
         progress, train = self.progress, self.settings.train
-        left = progress.seconds / progress.step * (train.max_steps - progress.step)
-        return left if train.max_minutes is None else min(left, max(0.0, 60 * train.max_minutes - progress.seconds))
+        shares = [progress.step / train.max_steps]  # of the run that are done, by each of its limits
+        if train.max_epochs is not None:
+            shares.append(progress.tokens / (self.data.tokens_per_epoch * train.max_epochs))
+        if train.max_minutes is not None:
+            shares.append(progress.seconds / 60 / train.max_minutes)
+        return progress.seconds * max(0.0, 1 / max(shares) - 1)
 
     def _validate(self, what: str = "valid") -> None:
         """Measures the model, and keeps it as the best one if it is; `what` is measured stands before the metrics."""
         progress, train = self.progress, self.settings.train
         values, hypotheses = self.validator.measure(self.model)
+        progress.validated_step = progress.step
         events = {f"{what}/{name}": value for name, value in values.items()}
         self.monitor.event(progress.step, progress.seconds + values["seconds"], events)
         value = values[train.best_metric]
@@ -346,9 +354,8 @@ class Trainer:
             progress.bad_validations += 1
 
     def _save(self) -> None:
-        """Writes a checkpoint unless this step has one."""
-        newest = checkpoint_folders(self.folder)[-1:]
-        if self.ranks.is_main and [path.name for path in newest] != [f"step-{self.progress.step:08d}"]:
+        """Writes a checkpoint of this step."""
+        if self.ranks.is_main:
             save_checkpoint(
                 self.folder,
                 self.model,
@@ -361,11 +368,12 @@ class Trainer:
             )
 
     def _finish(self) -> None:
-        """Lets the last model and the average of the last checkpoints compete for the best, and tests the winner."""
+        """Lets the average of the last checkpoints compete for the best model, and tests the winner."""
         progress, train = self.progress, self.settings.train
-        if progress.step % train.validate_every and progress.step:
-            self._validate()
         folders = checkpoint_folders(self.folder)[-train.average_last :] if train.average_last > 1 else []
+        for folder in [folder for folder in folders if not is_whole(folder)]:
+            log.warning("%s is damaged and left out of the average", folder)
+            folders.remove(folder)
         if len(folders) > 1:
             log.info("averaging the last %d checkpoints", len(folders))
             set_weights(self.model, average_weights(folders))

@@ -36,8 +36,8 @@ def logging_to(path: Path | None, speak: bool) -> Iterator[None]:
     handlers: list[logging.Handler] = [_BarSafeHandler()]
     if path:
         handlers.append(logging.FileHandler(path, encoding="utf-8"))
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+    for handler, dates in zip(handlers, ("%H:%M:%S", "%Y-%m-%d %H:%M:%S"), strict=False):
+        handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt=dates))
         logger.addHandler(handler)
     level, logger.propagate = logger.level, False
     logger.setLevel(logging.INFO if speak else logging.WARNING)
@@ -106,13 +106,17 @@ class Monitor:
 
 
 def cut_metrics(path: Path, step: int) -> None:
-    """Removes the events behind a step from a metrics.jsonl, and a line that a crash left unfinished."""
+    """Removes the events behind a step from a metrics.jsonl, and a line that a crash left unfinished.
+
+    What was measured when the run had ended goes too: it is measured again.
+    """
     if not path.exists():
         return
     kept = []
     for line in path.read_bytes().splitlines(keepends=True):
         try:
-            if line.endswith(b"\n") and json.loads(line)["step"] <= step:
+            event = json.loads(line)
+            if line.endswith(b"\n") and event["step"] <= step and not {"average/loss", "test/bleu"} & event.keys():
                 kept.append(line)
         except (ValueError, KeyError, TypeError):
             continue

@@ -11,15 +11,17 @@ from itertools import chain
 import numpy as np
 
 from seq2seq.config import DataSettings, Settings, TokenizerSettings
-from seq2seq.data.batch import Batch
+from seq2seq.data.batch import Batch, cut_by_tokens
 from seq2seq.data.store import PairStore, cache_folder, describe_counts, open_store
 from seq2seq.errors import DataError
-from seq2seq.files import atomic_folder
+from seq2seq.files import atomic_folder, is_whole, lock
 from seq2seq.text.corpora import Corpus, Pair, open_corpus
 from seq2seq.text.lines import is_blank
 from seq2seq.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
+
+SHOWN = 200  # characters of a line that samples show
 
 
 @dataclass(frozen=True)
@@ -34,24 +36,23 @@ class DevelopmentSet:
     sources: list[str]
     references: list[str]
 
-    def batches(self, tokenizer: Tokenizer, device_tokens: int) -> Iterator[Batch]:
-        """Yields all pairs with text on both sides, sorted by length, in batches of padded tokens."""
+    def batches(self, tokenizer: Tokenizer, device_tokens: int, max_length: int) -> Iterator[Batch]:
+        """Yields the pairs with text on both sides, neither longer than `max_length` tokens, in batches by length."""
         both = zip(self.sources, self.references, strict=True)
         pairs = [pair for pair in both if not (is_blank(pair[0]) or is_blank(pair[1]))]
         sources = tokenizer.encode_source([source for source, _ in pairs])
         targets = tokenizer.encode_target([target for _, target in pairs])
-        widths = [max(len(source), len(target)) for source, target in zip(sources, targets, strict=True)]
-        order = sorted(range(len(pairs)), key=lambda i: -widths[i])
-        while order:
-            size = max(1, device_tokens // widths[order[0]])
-            rows, order = order[:size], order[size:]
-            yield Batch.from_ids([sources[i] for i in rows], [targets[i] for i in rows])
+        encoded = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= max_length]
+        if len(encoded) < len(pairs):
+            log.info("%d pairs are too long (data.max_length) for the validation loss", len(pairs) - len(encoded))
+        for rows in cut_by_tokens([max(map(len, pair)) for pair in encoded], device_tokens, len(encoded)):
+            yield Batch.from_ids([encoded[i][0] for i in rows], [encoded[i][1] for i in rows])
 
     def samples(self, hypotheses: Sequence[str], n: int) -> list[str]:
         """Returns the first `n` translations that are not empty, each with its source and reference above it."""
         rows = [row for row in zip(self.sources, self.references, hypotheses, strict=True) if row[2]]
         return [
-            f"  source       {source}\n  reference    {reference}\n  translation  {hypothesis}"
+            f"  source       {source[:SHOWN]}\n  reference    {reference[:SHOWN]}\n  translation  {hypothesis[:SHOWN]}"
             for source, reference, hypothesis in rows[:n]
         ]
 
@@ -65,7 +66,7 @@ class Prepared:
         stores: tokenised training pairs, one for each corpus.
         valid: lines to validate on.
         test: lines to test on at the end, if the recipe names any.
-        fingerprint: hash of all corpora; a resumed run must find the same.
+        fingerprint: hash of the training and validation corpora; a resumed run must find the same.
     """
 
     tokenizer: Tokenizer
@@ -93,11 +94,11 @@ def prepare(settings: Settings, tokenizer: Tokenizer | None = None) -> Prepared:
     tokenizer = tokenizer or _tokenizer(corpora, settings.tokenizer, data)
     stores = []
     for corpus in corpora:
-        store = open_store(corpus, tokenizer, data, corpus.weight)
+        store = open_store(corpus, tokenizer, data)
         stores.append(store)
         log.info("%s: %s", corpus.name, describe_counts(store.counts))
     lines = [*valid.sources, *valid.references]
-    parts = [*(corpus.fingerprint() for corpus in corpora), hashlib.sha256("\n".join(lines).encode()).hexdigest()]
+    parts = [*(corpus.fingerprint for corpus in corpora), hashlib.sha256("\n".join(lines).encode()).hexdigest()]
     return Prepared(tokenizer, stores, valid, test, hashlib.sha256(json.dumps(parts).encode()).hexdigest())
 
 
@@ -110,17 +111,18 @@ def _development_set(corpus: Corpus) -> DevelopmentSet:
 
 def _tokenizer(corpora: Sequence[Corpus], settings: TokenizerSettings, data: DataSettings) -> Tokenizer:
     """Returns the tokenizer of the training corpora, from the cache if it is there."""
-    parts = [*(corpus.fingerprint() for corpus in corpora), settings.model_dump(mode="json")]
+    parts = [*(corpus.fingerprint for corpus in corpora), settings.model_dump(mode="json")]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     folder = cache_folder(data) / f"tokenizer-{key[:32]}"
-    if not folder.exists():
-        log.info("training the tokenizer (%s, %s tokens)", settings.model, f"{settings.vocab_size:,}")
-        pairs = _sample(chain.from_iterable(corpora), settings.training_lines)
-        if not pairs:
-            raise DataError(f"{', '.join(corpus.name for corpus in corpora)}: no lines to train on")
-        tokenizer = Tokenizer.train(pairs, settings)
-        with atomic_folder(folder) as temporary:
-            tokenizer.save(temporary / "tokenizer")
+    with lock(folder.parent):
+        if not is_whole(folder):
+            log.info("training the tokenizer (%s, %s tokens)", settings.model, f"{settings.vocab_size:,}")
+            pairs = _sample(chain.from_iterable(corpora), settings.training_lines)
+            if not pairs:
+                raise DataError(f"{', '.join(corpus.name for corpus in corpora)}: no lines to train on")
+            tokenizer = Tokenizer.train(pairs, settings)
+            with atomic_folder(folder) as temporary:
+                tokenizer.save(temporary / "tokenizer")
     return Tokenizer.load(folder / "tokenizer")
 
 

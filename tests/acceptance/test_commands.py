@@ -121,6 +121,14 @@ def test_any_bytes_in_as_many_lines_out(trained: Path, tmp_path: Path) -> None:
         assert all(line.splitlines() in ([], [line]) for line in lines)
 
 
+def test_translating_a_file_onto_itself(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("red dog.\nblue cat.\n")
+    out = run("translate", trained / "run", "--input", tmp_path / "text", "--output", tmp_path / "text")
+    assert out.returncode == 0
+    assert (tmp_path / "text").read_text() == "RED DOG.\nBLUE CAT.\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
 def test_killed_run_goes_on_bit_for_bit(recipe_file: Write, corpus: Path) -> None:
     """70 steps equal 40, kill -9, and the rest; several micro-batches a step, across an epoch's end."""
     more = {"max_steps": 70, "checkpoint_every": 10, "validate_every": 35, "log_every": 1, "device_tokens": 128}
@@ -172,11 +180,19 @@ def test_typo_fails_at_once_with_a_hint(recipe_file: Write) -> None:
         ("train", [], 2, "Missing argument 'RECIPE'"),
         ("train", ["--explain", "train.learning_rat"], 2, "did you mean train.learning_rate"),
         ("translate", ["nowhere"], 4, "nowhere: no such folder"),
-        ("translate", ["{run}", "--input", "nowhere.txt"], 2, "nowhere.txt: No such file"),
+        ("translate", ["{run}", "--input", "nowhere.txt"], 2, "nowhere.txt: cannot be read: No such file"),
+        ("translate", ["{run}", "--input", "{data}"], 2, "Is a directory"),
+        ("translate", ["{run}", "--max-length-ratio", "0"], 2, "decode.max_length_ratio"),
         ("translate", ["{run}", "--n-best", "2"], 2, "needs --format jsonl"),
         ("translate", ["{run}", "--n-best", "9", "--format", "jsonl"], 2, "more than the beam size, 2"),
         ("translate", ["{run}", "--output", "/nowhere/x"], 2, "/nowhere/x: No such file"),
-        ("translate", ["{run}", "--device", "abacus"], 2, "abacus"),
+        ("translate", ["{run}", "--device", "abacus"], 2, "must be auto, cpu, cuda or cuda:N"),
+        (
+            "evaluate",
+            ["{run}", "--source", "{data}/valid.en", "--reference", "{data}/valid.de", "--output", "/no/x"],
+            2,
+            "/no/x",
+        ),
         ("evaluate", ["--reference", "{run}/recipe.yaml"], 2, "give either MODEL and --source, or --hypothesis"),
         ("evaluate", ["--hypothesis", "{run}/recipe.yaml", "--reference", "{data}/valid.de"], 2, "valid.de has 60"),
         ("evaluate", ["{run}", "--source", "{data}/train.en", "--reference", "{data}/valid.de"], 2, "valid.de has 60"),

@@ -87,7 +87,7 @@ def errors(text: str | bytes, *overrides: str) -> list[str]:
         ("train: {max_minutes: 0}", "train.max_minutes: is 0, must be above 0"),
         ("train: {betas: [0.9, 1]}", "train.betas.1: is 1, must be below 1"),
         ("tokenizer: {character_coverage: 0.5}", "tokenizer.character_coverage: is 0.5, must be at least 0.9"),
-        ("model: {dropout: 1}", "model.dropout: is 1, must be below 1"),
+        ("model: {dropout: 1}", "model.dropout: is 1, must be at most 0.9"),
         ("model: {d_model: 511, heads: 7}", "model.d_model: is 511, must be a multiple of 2"),
         # keys that do not go together
         ("model: {heads: 7}", "model.heads: heads (7) must divide d_model (512)"),

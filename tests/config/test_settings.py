@@ -43,7 +43,7 @@ def test_sections_are_built_from_python_and_frozen() -> None:
         (lambda: ModelSettings(heads=7), r"heads \(7\) must divide d_model \(512\)"),
         (lambda: ModelSettings(d_model=100), r"heads \(8\) must divide d_model \(100\)"),
         (lambda: ModelSettings(d_model=511, heads=1), "multiple of 2"),
-        (lambda: ModelSettings(dropout=1.0), "less than 1"),
+        (lambda: ModelSettings(dropout=1.0), "less than or equal to 0.9"),
         (lambda: TrainSettings(keep_checkpoints=3), r"keep_checkpoints \(3\) must be at least average_last \(5\)"),
         (lambda: TrainSettings(average_last=6), r"keep_checkpoints \(5\) must be at least average_last \(6\)"),
         (lambda: TrainSettings(schedule="noam", warmup_steps=0), "noam needs warmup_steps of at least 1"),

@@ -26,7 +26,7 @@ def corpus(folder: Path, pairs: list[tuple[str, str]]) -> Corpus:
 
 
 def test_store_holds_the_tokens_of_the_pairs(tmp_path: Path) -> None:
-    store = open_store(corpus(tmp_path, PAIRS), TOKENIZER, settings(tmp_path), 1.0)
+    store = open_store(corpus(tmp_path, PAIRS), TOKENIZER, settings(tmp_path))
     sources = TOKENIZER.encode_source([source for source, _ in PAIRS])
     targets = TOKENIZER.encode_target([target for _, target in PAIRS])
     assert len(store) == len(PAIRS)
@@ -41,7 +41,7 @@ def test_store_holds_the_tokens_of_the_pairs(tmp_path: Path) -> None:
 def test_pairs_are_dropped_as_pairs_and_counted(tmp_path: Path) -> None:
     blank = [("", "NOT BLANK"), ("not blank", " \u200b"), ("\u3000", "")]
     pairs = [PAIRS[0], *blank, ("red " * 40, "RED " * 40), ("red", "RED " * 12), PAIRS[1]]
-    store = open_store(corpus(tmp_path, pairs), TOKENIZER, settings(tmp_path, max_length=50, max_ratio=3.0), 1.0)
+    store = open_store(corpus(tmp_path, pairs), TOKENIZER, settings(tmp_path, max_length=50, max_ratio=3.0))
     wanted = {"read": 7, "blank": 3, "too_long": 1, "length_ratio": 1, "kept": 2}
     assert {key: store.counts[key] for key in wanted} == wanted
     assert np.array_equal(store[1][1], TOKENIZER.encode_target([PAIRS[1][1]])[0])
@@ -49,22 +49,33 @@ def test_pairs_are_dropped_as_pairs_and_counted(tmp_path: Path) -> None:
 
 def test_nothing_left_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no sentence pair left to train on .2 pairs, 2 blank dropped"):
-        open_store(corpus(tmp_path, [("", ""), (" ", "x")]), TOKENIZER, settings(tmp_path), 1.0)
+        open_store(corpus(tmp_path, [("", ""), (" ", "x")]), TOKENIZER, settings(tmp_path))
     assert not [path for path in (tmp_path / "cache").glob("*") if not path.name.startswith(".")]
 
 
 def test_cache_is_used_until_something_changes(tmp_path: Path) -> None:
     def folders() -> set[str]:
-        return {path.name for path in (tmp_path / "cache").iterdir()}
+        return {path.name for path in (tmp_path / "cache").iterdir() if not path.name.startswith(".")}
 
     first = corpus(tmp_path, PAIRS)
-    open_store(first, TOKENIZER, settings(tmp_path), 1.0)
+    open_store(first, TOKENIZER, settings(tmp_path))
     one = folders()
-    open_store(first, TOKENIZER, settings(tmp_path), 2.0)
+    open_store(first, TOKENIZER, settings(tmp_path))
     assert folders() == one
-    open_store(first, TOKENIZER, settings(tmp_path, max_length=100), 1.0)
+    open_store(first, TOKENIZER, settings(tmp_path, max_length=100))
     assert len(folders()) == 2
-    store = open_store(corpus(tmp_path, PAIRS[:50]), TOKENIZER, settings(tmp_path), 1.0)
+    store = open_store(corpus(tmp_path, PAIRS[:50]), TOKENIZER, settings(tmp_path))
     assert isinstance(store, PairStore)
     assert len(store) == 50
     assert len(folders()) == 3
+
+
+def test_damaged_cache_is_made_anew(tmp_path: Path) -> None:
+    expected = open_store(corpus(tmp_path, PAIRS), TOKENIZER, settings(tmp_path))
+    rows = [expected[i][0].tolist() for i in range(len(expected))]
+    for name, content in (("source.ids", b"short"), ("store.json", b"{"), ("MANIFEST.json", b"")):
+        (folder,) = (tmp_path / "cache").glob("pairs-*")
+        (folder / name).unlink()
+        (folder / name).write_bytes(content)
+        again = open_store(corpus(tmp_path, PAIRS), TOKENIZER, settings(tmp_path))
+        assert [again[i][0].tolist() for i in range(len(again))] == rows

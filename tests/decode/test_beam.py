@@ -157,3 +157,10 @@ def test_no_sentences_and_too_many_wanted() -> None:
     assert search(TableStepper(sentences=0), 2, LengthPenalty()) == []
     with pytest.raises(ValueError, match="n_best is 3, more than beam_size, 2"):
         search(TableStepper(sentences=1), 2, LengthPenalty(), n_best=3)
+
+
+def test_numbers_that_are_none_stop_the_search() -> None:
+    stepper = TableStepper(sentences=2)
+    stepper.log_probs = lambda *_: torch.full((V,), torch.nan)  # type: ignore[method-assign]
+    with pytest.raises(FloatingPointError, match="not numbers"):
+        search(stepper, 2, LengthPenalty())

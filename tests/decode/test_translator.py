@@ -1,22 +1,21 @@
 """Translating: as many lines out as in, whatever they hold, and the same whatever the batches."""
 
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
-import pydantic
 import pytest
 import torch
 from conftest import make_pairs, tiny_recipe
 
 from seq2seq.config import Settings, TokenizerSettings
 from seq2seq.data.batch import Batch
-from seq2seq.decode.stepper import target_log_probs
 from seq2seq.decode.translator import EXTRA_LENGTH, Translator
-from seq2seq.errors import ModelError
+from seq2seq.errors import ModelError, RecipeError
 from seq2seq.files import atomic_folder
 from seq2seq.model.folder import build_model, canonical_weights, find_model, load_model, save_model
-from seq2seq.text.special_ids import EOS, PAD
+from seq2seq.text.ids import EOS, PAD
 from seq2seq.text.tokenizer import Tokenizer
 
 PAIRS = make_pairs(200)
@@ -80,8 +79,9 @@ def test_search_score_is_forced_score(folder: Path) -> None:
     (source,) = translator.tokenizer.encode_source([line])
     for candidate in translator.translate_all([line], n_best=3)[0].candidates:
         batch = Batch.from_ids([source], [np.array([*candidate.tokens, EOS])])
-        forced = target_log_probs(translator.model, batch.src, batch.tgt_in, batch.tgt_out)
-        assert candidate.log_prob == pytest.approx(float(forced.sum()), abs=1e-5)
+        with torch.no_grad():
+            loss, _ = translator.model(batch)
+        assert candidate.log_prob == pytest.approx(-float(loss), abs=1e-5)
 
 
 def test_any_line_in_is_one_line_out(folder: Path) -> None:
@@ -112,7 +112,7 @@ def test_like_lines_are_translated_once(folder: Path, monkeypatch: pytest.Monkey
 def test_splitting_keeps_every_token(folder: Path) -> None:
     translator = Translator.load(folder, "cpu")
     line = "red dog sees house. " * 10 + "old cat " * 60
-    parts = translator._parts(line)
+    parts = translator._parts(line, translator.tokenizer.encode_source([line])[0])
     assert all(len(ids) <= translator.max_source_length and ids[-1] == EOS for ids in parts)
     kept = [int(i) for ids in parts for i in ids[:-1]]
     assert kept == translator.tokenizer.encode_source([line.strip()])[0][:-1].tolist()
@@ -127,22 +127,29 @@ def test_longest_length_is_flagged(folder: Path) -> None:
 
 
 def test_options_are_checked(folder: Path) -> None:
-    with pytest.raises(pydantic.ValidationError, match="beam_sise"):
+    with pytest.raises(RecipeError, match=r"decode.beam_sise: unknown key; did you mean decode.beam_size"):
         Translator.load(folder, "cpu", beam_sise=3)
+    with pytest.raises(RecipeError, match=r"decode.max_length_ratio: is .?0.?, must be"):
+        Translator.load(folder, "cpu", max_length_ratio=0)
 
 
 def test_where_a_model_is_looked_for(folder: Path, tmp_path: Path) -> None:
     assert find_model(folder) == folder / "best"
     assert find_model(folder / "best") == folder / "best"
+    run = tmp_path / "run"
+    for name in ("step-00000002", "step-00000010", "step-00000011.corrupt"):
+        shutil.copytree(folder / "best", run / "checkpoints" / name)
+    assert find_model(run).name == "step-00000010"
+    shutil.copytree(folder / "best", run / ".best.old")  # a trainer is just putting a new one in its place
+    assert find_model(run).name == ".best.old"
     with pytest.raises(ModelError, match="no such folder"):
         find_model(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="neither a model folder nor a run folder"):
-        find_model(tmp_path)
+        find_model(tmp_path / "empty")
 
 
 def test_model_folder_round_trip_and_damage(folder: Path, tmp_path: Path) -> None:
-    import shutil
-
     loaded = load_model(folder / "best")
     copy = tmp_path / "copy"
     shutil.copytree(folder / "best", copy)
@@ -156,6 +163,8 @@ def test_model_folder_round_trip_and_damage(folder: Path, tmp_path: Path) -> Non
             with pytest.raises(ModelError):
                 load_model(copy)
         (copy / name).write_bytes(content)
-    (copy / "extra").write_text("")
-    with pytest.raises(ModelError, match="extra: not listed in the manifest"):
+    (copy / "README.md").write_text("A note beside the model is nobody's harm.")
+    assert load_model(copy).max_source_length == 40
+    (copy / "tokenizer/shared.model").unlink()
+    with pytest.raises(ModelError, match="shared.model: missing"):
         load_model(copy)

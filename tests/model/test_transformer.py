@@ -14,7 +14,7 @@ from seq2seq.model.attention import MultiHeadAttention
 from seq2seq.model.layers import DecoderLayer, EncoderLayer
 from seq2seq.model.loss import label_smoothed_loss
 from seq2seq.model.transformer import Transformer
-from seq2seq.text.special_ids import BOS, EOS, PAD
+from seq2seq.text.ids import BOS, EOS, PAD
 
 V, D, H, F_WIDTH, L = 40, 16, 4, 32, 2
 

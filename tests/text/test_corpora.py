@@ -42,9 +42,9 @@ def test_missing_file_says_where_it_was_looked_for(tmp_path: Path) -> None:
 
 
 def test_fingerprint_follows_the_content(tmp_path: Path) -> None:
-    before = files(tmp_path, "a\n", "b\n").fingerprint()  # type: ignore[attr-defined]
-    assert files(tmp_path, "a\n", "b\n").fingerprint() == before  # type: ignore[attr-defined]
-    assert files(tmp_path, "a\n", "c\n").fingerprint() != before  # type: ignore[attr-defined]
+    before = files(tmp_path, "a\n", "b\n").fingerprint  # type: ignore[attr-defined]
+    assert files(tmp_path, "a\n", "b\n").fingerprint == before  # type: ignore[attr-defined]
+    assert files(tmp_path, "a\n", "c\n").fingerprint != before  # type: ignore[attr-defined]
 
 
 def hub_folder(root: Path, readme: bool) -> None:
@@ -76,7 +76,11 @@ def test_dataset_in_the_layout_of_the_hub(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(corpus) == [*PAIRS, ("line break", "Zeilen umbruch")]
     test = open_corpus(HubDataset(dataset="wmt/wmt14", config="de-en", split="test"), settings(tmp_path))
     assert list(test) == PAIRS[:1]
-    assert corpus.fingerprint() != test.fingerprint()
+    assert corpus.fingerprint != test.fingerprint
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "wmt").rename(tmp_path / "elsewhere/wmt")
+    moved = open_corpus(HubDataset(dataset="wmt/wmt14", config="de-en"), settings(tmp_path / "elsewhere"))
+    assert moved.fingerprint == corpus.fingerprint
 
 
 def test_dataset_errors_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes,
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere.txt: No such file"):
+    with pytest.raises(DataError, match="nowhere.txt: cannot be read: No such file"):
         list(read_lines(tmp_path / "nowhere.txt"))
 
 

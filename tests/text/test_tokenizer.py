@@ -6,7 +6,7 @@ from conftest import make_pairs
 
 from seq2seq.config import TokenizerSettings
 from seq2seq.errors import DataError, ModelError
-from seq2seq.text.special_ids import EOS
+from seq2seq.text.ids import EOS
 from seq2seq.text.tokenizer import Tokenizer
 
 PAIRS = make_pairs(300)

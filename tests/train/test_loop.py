@@ -31,9 +31,12 @@ def tensors(run: Path, step: int) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in both.items()}  # what is loaded is still mapped to the file
 
 
-def losses(run: Path) -> list[tuple[int, float]]:
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [(row["step"], row["train/loss"]) for row in rows if "train/loss" in row]
+def events(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(run: Path) -> list[tuple[float, float]]:
+    return [(row["step"], row["train/loss"]) for row in events(run) if "train/loss" in row]
 
 
 class Stop(Exception):
@@ -106,7 +109,7 @@ def test_changed_text_is_refused(recipe_file: Write, corpus: Path) -> None:
         source.write("one more.\n")
         target.write("MORE ONE!\n")
     longer = load(path, "train.max_steps=12")
-    with pytest.raises(RunError, match="data"):
+    with pytest.raises(RunError, match="the training or validation text is not what it was"):
         train(longer, CPU, frozenset({"train.max_steps"}))
 
 
@@ -133,8 +136,32 @@ def test_damaged_checkpoint_is_set_aside(recipe_file: Write, corpus: Path) -> No
     assert all(torch.equal(expected[name], value) for name, value in tensors(corpus / "run", 20).items())
     for folder in (corpus / "run/checkpoints").iterdir():
         (folder / "model.safetensors").write_bytes(b"")
-    with pytest.raises(ModelError, match="none of the 2 checkpoints is usable"):
+    for _ in range(2):  # never a silent start from the beginning
+        with pytest.raises(ModelError, match="no usable checkpoint is left"):
+            train(load(path), CPU)
+    assert (corpus / "run/best").exists()
+
+
+def test_checkpoint_of_another_version_is_left_alone(recipe_file: Write, corpus: Path) -> None:
+    path = recipe_file()
+    train(load(path), CPU)
+    (corpus / "run/status.json").unlink()
+    manifest = corpus / "run/checkpoints/step-00000020/MANIFEST.json"
+    manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 2'))
+    with pytest.raises(ModelError, match="has format version 2; this program reads version 1"):
         train(load(path), CPU)
+    assert manifest.exists()
+
+
+def test_finished_run_without_checkpoints_is_left_alone(recipe_file: Write, corpus: Path) -> None:
+    import shutil
+
+    path = recipe_file()
+    train(load(path), CPU)
+    shutil.rmtree(corpus / "run/checkpoints")
+    with pytest.raises(ModelError, match="holds a best model but no checkpoint"):
+        train(load(path), CPU)
+    assert (corpus / "run/best/MANIFEST.json").exists()
 
 
 def test_signal_saves_and_says_how_to_go_on(recipe_file: Write, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +182,52 @@ def test_signal_saves_and_says_how_to_go_on(recipe_file: Write, corpus: Path, mo
     train(load(path), CPU)
     status = read_status(corpus / "run")
     assert (status["state"], status["step"]) == ("finished", 20)
+
+
+def test_a_signal_does_not_change_the_final_model(
+    recipe_file: Write, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupted run's extra checkpoint is not averaged, nor does it push out one that is."""
+    more = {"checkpoint_every": 5, "keep_checkpoints": 3, "average_last": 3, "best_metric": "loss"}
+    path = recipe_file(train=more)
+    train(load(path, f"output={corpus / 'whole'}"), CPU)
+    real = Trainer._step
+
+    def interrupted(self: Trainer, plan: Any) -> Any:
+        if self.progress.step == 16:
+            self._on_signal(15, None)
+        return real(self, plan)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", interrupted)
+        with pytest.raises(Interrupted):
+            train(load(path, f"output={corpus / 'stopped'}"), CPU)
+    assert (corpus / "stopped/checkpoints/step-00000017").exists()
+    train(load(path, f"output={corpus / 'stopped'}"), CPU)
+    whole, stopped = ([e for e in events(corpus / name) if "average/loss" in e] for name in ("whole", "stopped"))
+    assert len(whole) == len(stopped) == 1
+    assert whole[0]["average/loss"] == stopped[0]["average/loss"]
+    assert sorted(p.name for p in (corpus / "stopped/checkpoints").glob("step-*")) == [
+        "step-00000010", "step-00000015", "step-00000020",
+    ]  # fmt: skip
+
+
+def test_what_was_accepted_stays_accepted(recipe_file: Write, corpus: Path) -> None:
+    path = recipe_file()
+    train(load(path), CPU)
+    changed = load(path, "decode.beam_size=3")
+    train(changed, CPU, frozenset({"decode.beam_size"}))
+    train(changed, CPU)
+    assert json.loads((corpus / "run/best/config.json").read_text())["settings"]["decode"]["beam_size"] in (2, 3)
+    assert sum("average/loss" in event for event in events(corpus / "run")) == 1
+
+
+def test_validation_notices_divergence(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seq2seq.train.validate import Validator
+
+    monkeypatch.setattr(Validator, "loss", lambda *_: float("nan"))
+    with pytest.raises(DivergedError, match="validation loss is nan"):
+        train(load(recipe_file()), CPU)
 
 
 def test_divergence_stops_the_run(recipe_file: Write) -> None:
@@ -195,3 +268,26 @@ def test_best_model_follows_its_metric(recipe_file: Write, corpus: Path, monkeyp
         )  # fmt: skip
         train(settings, CPU)
         assert read_status(output)["best_step"] == best
+
+
+def test_bf16_changes_only_rounding(recipe_file: Write, corpus: Path) -> None:
+    for precision in ("fp32", "bf16"):
+        overrides = [f"train.precision={precision}", f"output={corpus / precision}", "train.average_last=0"]
+        train(load(recipe_file(), *overrides), CPU)
+    for (_, exact), (_, rounded) in zip(losses(corpus / "fp32"), losses(corpus / "bf16"), strict=True):
+        assert rounded == pytest.approx(exact, rel=0.02)
+        assert rounded != exact
+    assert all(value.dtype == torch.float32 for value in tensors(corpus / "bf16", 20).values())
+
+
+def test_precision_and_threads_must_stay_for_an_exact_resume(recipe_file: Write) -> None:
+    path = recipe_file(train={"max_steps": 10})
+    train(load(path), CPU)
+    longer = load(path, "train.max_steps=12")
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads + 1)
+        with pytest.raises(RunError, match=rf"threads: was {threads}, is {threads + 1}\n.*--accept threads"):
+            train(longer, CPU, frozenset({"train.max_steps"}))
+    finally:
+        torch.set_num_threads(threads)
