@@ -77,7 +77,12 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Yields a binary file that takes the place of `path` when the block ends without an error."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        try:
+            file = open(temporary, "wb")  # noqa: SIM115 (closed below)
+        except OSError as error:
+            error.filename = str(path)  # the name that the user gave
+            raise
+        with file:
             yield file
         os.replace(temporary, path)
     finally:

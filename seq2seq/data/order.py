@@ -151,7 +151,9 @@ class TrainingData:
     def _plan(self, epoch: int, pool: int) -> list[list[Indices]]:
         """Cuts a pool into steps, each a list of chunks of pairs of like length."""
         rows = self.pool(epoch, pool)
-        rows = rows[np.lexsort((self._source_lengths[rows], self._target_lengths[rows]))]
+        # By target length, and within it by source length, up and down in turn: neighbours are alike on both sides.
+        source, target = self._source_lengths[rows], self._target_lengths[rows]
+        rows = rows[np.lexsort((np.where(target % 2, -source, source), target))]
         tokens = self._target_lengths[rows].cumsum()
         n_steps = max(1, round(tokens[-1] / self.batch_tokens))
         per_step = max(1, round(self.batch_tokens / CHUNK_TOKENS))

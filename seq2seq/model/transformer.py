@@ -133,20 +133,22 @@ class Transformer(nn.Module):
 def initialize(model: nn.Module) -> None:
     """Sets all parameters of a model.
 
-    | parameter                           | distribution                                       |
-    |-------------------------------------|----------------------------------------------------|
-    | embeddings, tied or untied output   | normal, deviation D^-0.5 (1 after scaling)         |
-    | query, key, value: each [D, D]      | uniform, Glorot & Bengio 2010, equation 16         |
-    | other matrices                      | the same                                           |
-    | biases                              | 0                                                  |
-    | layer norms                         | gain 1, bias 0                                     |
+    | parameter                         | distribution                                     |
+    |-----------------------------------|--------------------------------------------------|
+    | embeddings, tied or untied output | normal, deviation D^-0.5 (1 after scaling)       |
+    | other matrices                    | uniform within 1 / sqrt(number of inputs)        |
+    | biases                            | 0                                                |
+    | layer norms                       | gain 1, bias 0                                   |
+
+    The matrices are smaller than Glorot's: in post-LN layers the residual path must outweigh its branches at first
+    (Liu et al. 2020, *Understanding the Difficulty of Training Transformers*).
     """
     for name, module in model.named_modules():
         if isinstance(module, nn.Embedding) or name == "output":
             nn.init.normal_(module.weight, std=module.weight.shape[1] ** -0.5)
         elif isinstance(module, nn.Linear):
-            for matrix in module.weight.chunk(3) if name.endswith("qkv") else [module.weight]:
-                nn.init.xavier_uniform_(matrix)
+            bound = module.in_features**-0.5
+            nn.init.uniform_(module.weight, -bound, bound)
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
