@@ -1,6 +1,6 @@
 """Writes docs/recipe.md and docs/recipe.schema.json from the settings classes, where keys and defaults stand.
 
-    python tools/make_docs.py [--check]
+python tools/make_docs.py [--check]
 """
 
 import argparse

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.config import Settings, settings_from_dict
+from seq2seq.config import Settings
 from seq2seq.data.batch import cut_by_tokens, pad_rows
 from seq2seq.decode.beam import Hypothesis, LengthPenalty, beam_search
 from seq2seq.decode.stepper import TransformerStepper
@@ -114,11 +114,9 @@ class Translator:
             ModelError: there is no usable model.
             RecipeError: a decode setting does not exist or has no valid value.
         """
-        folder = load_model(find_model(Path(path)))
-        values = folder.settings.model_dump()
-        settings = settings_from_dict({**values, "decode": {**values["decode"], **decode}}, "options")
+        folder = load_model(find_model(Path(path)), decode)
         model = folder.model.to(choose_device(device))
-        return cls(model, folder.tokenizer, settings, folder.max_source_length, batch_size)
+        return cls(model, folder.tokenizer, folder.settings, folder.max_source_length, batch_size)
 
     def translate(self, lines: Sequence[str]) -> list[str]:
         """Returns one translation for each line."""
@@ -140,6 +138,7 @@ class Translator:
             lines: raw text; a line break inside a line counts as a space.
             n_best: candidates for each line, at most the beam size.
         """
+        lines = [line.encode("utf-8", "replace").decode("utf-8") for line in lines]  # lone surrogates have no bytes
         unique = list(dict.fromkeys(line for line in lines if not is_blank(line)))
         encoded = self.tokenizer.encode_source(unique)
         sources = [self._parts(line, ids) for line, ids in zip(unique, encoded, strict=True)]

@@ -4,6 +4,7 @@ import errno
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,11 +84,16 @@ def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
         raise OSError(errno.EIO, f"{error} ({shutil.disk_usage(path.parent).free:,} bytes free)", str(path)) from error
 
 
-def load_model(folder: Path) -> ModelFolder:
+def load_model(folder: Path, decode: Mapping[str, Any] | None = None) -> ModelFolder:
     """Reads a model folder after checking every byte of it against its manifest.
+
+    Args:
+        folder: the model folder.
+        decode: decode settings that replace those of the recipe, such as `beam_size`.
 
     Raises:
         ModelError: it is damaged, incomplete, or its parts do not belong together.
+        RecipeError: a decode setting does not exist or has no valid value.
     """
     verify_manifest(folder)
     try:
@@ -101,6 +107,9 @@ def load_model(folder: Path) -> ModelFolder:
         raise ModelError(f"{folder}: the model was trained with another tokenizer than the one beside it")
     model = build_model(settings, tokenizer)
     load_weights(model, folder / "model.safetensors")
+    if decode:
+        values = settings.model_dump()
+        settings = settings_from_dict({**values, "decode": {**values["decode"], **decode}}, "options")
     return ModelFolder(model.eval(), tokenizer, settings, max_source_length)
 
 

@@ -30,6 +30,25 @@ class Corpus(Protocol):
         """A hash that changes when the content does."""
 
 
+def aligned_lines(source_path: Path, target_path: Path) -> Iterator[Pair]:
+    """Yields the lines of two files in pairs.
+
+    Raises:
+        DataError: the files have different numbers of lines, or one of them cannot be read.
+    """
+    lines = [0, 0]
+    for source, target in zip_longest(read_lines(source_path), read_lines(target_path)):
+        lines[0] += source is not None
+        lines[1] += target is not None
+        if lines[0] == lines[1]:  # else one file has ended: go on only to count
+            yield source, target
+    if lines[0] != lines[1]:
+        raise DataError(
+            f"{source_path} has {lines[0]:,} lines and {target_path} has {lines[1]:,}: "
+            "each line must be the translation of the same line of the other file"
+        )
+
+
 class FileCorpus:
     """Two files whose lines correspond."""
 
@@ -42,22 +61,8 @@ class FileCorpus:
                 raise DataError(f"{path}: no such file (file names in the recipe stand behind data.root, {root})")
 
     def __iter__(self) -> Iterator[Pair]:
-        """Yields source and target lines.
-
-        Raises:
-            DataError: the files have different numbers of lines, or one of them cannot be read.
-        """
-        lines = [0, 0]
-        for source, target in zip_longest(*map(read_lines, self.paths)):
-            lines[0] += source is not None
-            lines[1] += target is not None
-            if lines[0] == lines[1]:  # else one file has ended: go on only to count
-                yield source, target
-        if lines[0] != lines[1]:
-            raise DataError(
-                f"{self.paths[0]} has {lines[0]:,} lines and {self.paths[1]} has {lines[1]:,}: "
-                "each line must be the translation of the same line of the other file"
-            )
+        """Yields source and target lines; see `aligned_lines`."""
+        return aligned_lines(*self.paths)
 
     @cached_property
     def fingerprint(self) -> str:

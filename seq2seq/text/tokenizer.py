@@ -78,6 +78,10 @@ class Tokenizer:
                 texts = [text.replace(escape, char) for text in texts]
         return [one_line(text) for text in texts]
 
+    def target_pieces(self, ids: Sequence[Ids]) -> list[list[str]]:
+        """Returns the pieces that target ids stand for."""
+        return [self._target.id_to_piece(row.tolist()) for row in ids]
+
     def starts_word(self, source_id: int) -> bool:
         """Says whether a source id begins a new word."""
         return str(self._source.id_to_piece(int(source_id))).startswith("\u2581")

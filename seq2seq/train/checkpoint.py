@@ -19,6 +19,7 @@ from seq2seq.model.folder import (
     canonical_weights,
     checkpoint_folders,
     checkpoint_step,
+    load_model,
     load_weights,
     save_model,
     save_tensors,
@@ -139,8 +140,6 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
             log.warning("%s; set aside as %s, taking the checkpoint before it", error, aside.name)
     if list(folder.glob("checkpoints/*.corrupt")):
         raise ModelError(f"{folder / 'checkpoints'}: no usable checkpoint is left; choose another output or delete it")
-    if (folder / "best").exists():
-        raise ModelError(f"{folder}: holds a best model but no checkpoint to go on from; choose another output")
     return None
 
 
@@ -164,6 +163,23 @@ def refuse_changes(folder: Path, changed: dict[str, tuple[object, object]]) -> N
             "\n".join([f"{folder} was started under other conditions:", *rows])
             + f"\nChoose another output, or go on all the same with: {keys}"
         )
+
+
+def average_checkpoints(run: Path, last: int, output: Path) -> list[int]:
+    """Writes the mean of a run's last checkpoints as a model folder; returns their steps.
+
+    Raises:
+        ModelError: the run has fewer checkpoints, or one of them is damaged.
+    """
+    folders = checkpoint_folders(run)[-last:]
+    if len(folders) < last:
+        raise ModelError(f"{run}: has {len(folders)} checkpoints, not {last} (train.keep_checkpoints)")
+    for folder in folders:
+        verify_manifest(folder)
+    newest = load_model(folders[-1])
+    with atomic_folder(output) as temporary:
+        save_model(temporary, average_weights(folders), newest.tokenizer, newest.settings, newest.max_source_length)
+    return [checkpoint_step(folder) for folder in folders]
 
 
 def average_weights(folders: list[Path]) -> dict[str, Tensor]:

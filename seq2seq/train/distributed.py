@@ -4,15 +4,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from seq2seq.model.device import choose_device
-
-T = TypeVar("T")
 
 
 class Ranks:
@@ -42,18 +39,10 @@ class Ranks:
             for tensor, summed in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
                 tensor.copy_(summed.view_as(tensor))
 
-    def from_main(self, value: T) -> T:
-        """Returns the value that rank 0 holds (any picklable object of ours); waits for it."""
-        if self.world_size > 1:
-            box = [value]
-            dist.broadcast_object_list(box, src=0, device=self.device)
-            value = box[0]
-        return value
-
     def any(self, flag: int) -> int:
         """Returns the largest flag of all ranks."""
         if self.world_size > 1:
-            box = torch.tensor(flag, device=self.device)
+            box = torch.tensor(int(flag), device=self.device)
             dist.all_reduce(box, op=dist.ReduceOp.MAX)
             flag = int(box)
         return flag

@@ -15,7 +15,7 @@ import torch
 
 from seq2seq.config import Settings, settings_to_yaml
 from seq2seq.data.order import Step, TrainingData
-from seq2seq.errors import DivergedError, RunError
+from seq2seq.errors import DivergedError, ModelError, RunError
 from seq2seq.files import atomic_folder, is_whole, lock
 from seq2seq.model.device import autocast, choose_device_tokens, choose_precision, release_freed_memory
 from seq2seq.model.folder import (
@@ -77,9 +77,12 @@ def train(settings: Settings, ranks: Ranks, accept: frozenset[str] = frozenset()
         stack.enter_context(logging_to(folder / "train.log" if ranks.is_main else None, ranks.is_main))
         with ranks.main_first():
             checkpoint = newest_checkpoint(folder)
+        finished = read_status(folder).get("state") == "finished"
+        if finished and not checkpoint:
+            raise ModelError(f"{folder}: a finished run without its checkpoints; choose another output")
         if checkpoint:
             changed = changed_settings(checkpoint.settings, settings)
-            if not changed and read_status(folder).get("state") == "finished":
+            if finished and not changed:
                 log.info("%s: this run is finished; its best model is %s", folder, folder / "best")
                 return
             refuse_changes(folder, {key: row for key, row in changed.items() if key not in accept})

@@ -104,6 +104,38 @@ def test_jsonl_has_scores_flags_and_n_best(trained: Path) -> None:
     assert b"1 of 3 lines were longer than the model's training data and were split" in out.stderr
 
 
+def test_score_of_a_translation_is_that_of_the_search(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "source").write_text("red dog.\nbig old house sees cat.\n")
+    found = run("translate", trained / "run", "--input", tmp_path / "source", "--format", "jsonl").stdout.splitlines()
+    records = [json.loads(line) for line in found]
+    (tmp_path / "target").write_text("".join(record["translation"] + "\n" for record in records))
+    files = ["--source", tmp_path / "source", "--target", tmp_path / "target"]
+    out = run("score", trained / "run", *files)
+    assert [float(line) for line in out.stdout.splitlines()] == pytest.approx(
+        [record["log_prob"] for record in records], abs=1e-5
+    )
+    scored = [
+        json.loads(line) for line in run("score", trained / "run", *files, "--format", "jsonl").stdout.splitlines()
+    ]
+    for record in scored:
+        assert sum(record["token_log_probs"]) == pytest.approx(record["log_prob"], abs=1e-6)
+        assert len(record["tokens"]) == len(record["token_log_probs"])
+        assert record["tokens"][-1] == "</s>"
+    tokens = sum(len(record["tokens"]) for record in scored)
+    assert f"2 lines, {tokens} tokens, perplexity 1." in out.stderr.decode()
+
+
+def test_average_of_checkpoints(trained: Path, tmp_path: Path) -> None:
+    out = run("average", trained / "run", "--last", 2, "--output", tmp_path / "average")
+    assert b"steps 250, 300" in out.stderr
+    folders = [trained / f"run/checkpoints/step-{step:08d}" for step in (250, 300)] + [tmp_path / "average"]
+    first, second, mean = (load_file(folder / "model.safetensors") for folder in folders)
+    assert first.keys() == mean.keys()
+    for name, value in mean.items():
+        torch.testing.assert_close(value, (first[name] + second[name]) / 2)
+    assert run("translate", tmp_path / "average", stdin=b"red dog.\n").stdout == b"RED DOG.\n"
+
+
 def test_any_bytes_in_as_many_lines_out(trained: Path, tmp_path: Path) -> None:
     content = (
         b"\n   \nred dog.\r\n\xff\xfe broken \x80\n" + b"dog " * 25_000
@@ -177,6 +209,8 @@ def test_typo_fails_at_once_with_a_hint(recipe_file: Write) -> None:
     ("command", "arguments", "code", "message"),
     [
         ("train", ["nowhere.yaml"], 2, "nowhere.yaml"),
+        ("average", ["{run}", "--last", "9", "--output", "x"], 4, "has 5 checkpoints, not 9"),
+        ("score", ["{run}", "--source", "{data}/train.en", "--target", "{data}/valid.de"], 2, "valid.de has 60"),
         ("train", [], 2, "Missing argument 'RECIPE'"),
         ("train", ["--explain", "train.learning_rat"], 2, "did you mean train.learning_rate"),
         ("translate", ["nowhere"], 4, "nowhere: no such folder"),
@@ -261,7 +295,7 @@ def test_sigterm_saves_and_exits_143(recipe_file: Write, corpus: Path) -> None:
     assert (corpus / f"run/checkpoints/step-{status['step']:08d}/MANIFEST.json").exists()
 
 
-@pytest.mark.parametrize("command", ["train", "translate", "evaluate"])
+@pytest.mark.parametrize("command", ["train", "translate", "evaluate", "score", "average"])
 def test_help_is_quick(command: str) -> None:
     started = time.monotonic()
     out = run(command, "--help")

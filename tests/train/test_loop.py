@@ -153,13 +153,26 @@ def test_checkpoint_of_another_version_is_left_alone(recipe_file: Write, corpus:
     assert manifest.exists()
 
 
+def test_run_killed_before_its_first_checkpoint_starts_again(
+    recipe_file: Write, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = recipe_file(train={"validate_every": 2})
+    with monkeypatch.context() as patch:
+        crash_at(patch, 5)
+        with pytest.raises(Stop):
+            train(load(path), CPU)
+    assert (corpus / "run/best").exists()
+    train(load(path), CPU)
+    assert [step for step, _ in losses(corpus / "run")] == [3, 6, 9, 12, 15, 18]
+
+
 def test_finished_run_without_checkpoints_is_left_alone(recipe_file: Write, corpus: Path) -> None:
     import shutil
 
     path = recipe_file()
     train(load(path), CPU)
     shutil.rmtree(corpus / "run/checkpoints")
-    with pytest.raises(ModelError, match="holds a best model but no checkpoint"):
+    with pytest.raises(ModelError, match="a finished run without its checkpoints"):
         train(load(path), CPU)
     assert (corpus / "run/best/MANIFEST.json").exists()
 

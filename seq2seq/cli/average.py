@@ -1,0 +1,23 @@
+"""seq2seq-average: the mean of several checkpoints as one model."""
+
+import click
+
+from seq2seq.cli.common import command
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("run")
+@click.option(
+    "--last", type=click.IntRange(1), default=5, show_default=True, help="How many checkpoints, the newest ones."
+)
+@click.option("--output", type=click.Path(), required=True, help="The model folder to write.")
+@click.version_option(package_name="seq2seq")
+@command
+def main(run: str, last: int, output: str) -> None:
+    """Averages the weights of the last checkpoints of RUN, a run folder, into a model folder."""
+    from pathlib import Path
+
+    from seq2seq.train.checkpoint import average_checkpoints
+
+    steps = average_checkpoints(Path(run), last, Path(output))
+    click.echo(f"average of the checkpoints of steps {', '.join(map(str, steps))}: {output}", err=True)

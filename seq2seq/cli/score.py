@@ -1,0 +1,65 @@
+"""seq2seq-score: how probable given translations are."""
+
+import json
+import math
+import sys
+from contextlib import nullcontext
+from typing import Any
+
+import click
+
+from seq2seq.cli.common import (
+    batch_tokens_option,
+    command,
+    device_option,
+    precision_option,
+    prepare_torch,
+    threads_option,
+)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("model")
+@click.option("--source", type=click.Path(), required=True, help="Text file, plain or .gz.")
+@click.option("--target", type=click.Path(), required=True, help="Its translation, line by line.")
+@click.option("--output", type=click.Path(), help="Where the scores go.  [default: stdout]")
+@click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text", show_default=True,
+              help="text: the log-probability of each line; jsonl: that of each token too.")  # fmt: skip
+@batch_tokens_option
+@precision_option
+@device_option
+@threads_option
+@click.version_option(package_name="seq2seq")
+@command
+def main(
+    model: str,
+    source: str,
+    target: str,
+    output: str | None,
+    form: str,
+    device: str,
+    threads: int | None,
+    **decode: Any,
+) -> None:
+    """Gives the log-probability (nats, end of sentence included) of each line of --target as translation of --source.
+
+    The perplexity per token over all lines goes to stderr.
+    """
+    prepare_torch(threads)
+    from pathlib import Path
+
+    from seq2seq.decode.scorer import Scorer
+    from seq2seq.files import whole_file
+    from seq2seq.text.corpora import aligned_lines
+
+    scorer = Scorer.load(model, device, **{key: value for key, value in decode.items() if value is not None})
+    pairs = aligned_lines(Path(source), Path(target))
+    total, n_tokens, n_lines = 0.0, 0, 0
+    with whole_file(Path(output)) if output else nullcontext(sys.stdout.buffer) as out:
+        for line in scorer.score_stream(pairs):
+            text = json.dumps(line.record(), ensure_ascii=False) if form == "jsonl" else f"{line.log_prob:.6f}"
+            out.write(text.encode() + b"\n")
+            total, n_tokens, n_lines = total + line.log_prob, n_tokens + len(line.tokens), n_lines + 1
+        out.flush()
+    if n_tokens:
+        click.echo(f"{n_lines:,} lines, {n_tokens:,} tokens, perplexity {math.exp(-total / n_tokens):.4f}", err=True)
