@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
+.DEFAULT_GOAL := demo
 .PHONY: demo test test-slow check format clean
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "On Debian: apt install python3-venv"; exit 1; }
 
 .venv/.demo: .venv/bin/python setup.cfg constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
@@ -20,8 +21,7 @@ DEMO := runs/demo
 demo: .venv/.demo  ## trains on the demo corpus, translates its test sentences and scores them
 	$(BIN)/seq2seq-train recipes/demo.yaml
 	$(BIN)/seq2seq-translate $(DEMO) --input recipes/demo/test.en.gz --output $(DEMO)/test.de
-	gzip -dc recipes/demo/test.de.gz > $(DEMO)/test.reference.de
-	$(BIN)/seq2seq-evaluate --hypothesis $(DEMO)/test.de --reference $(DEMO)/test.reference.de
+	$(BIN)/seq2seq-evaluate --hypothesis $(DEMO)/test.de --reference recipes/demo/test.de.gz
 
 test: .venv/.test  ## passes the tests
 	$(BIN)/python -m pytest -m 'not slow'

@@ -33,10 +33,6 @@ def write_json(path: Path, value: Any) -> None:
     sync(path.parent)
 
 
-def _json_text(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-
 def sync(path: Path) -> None:
     """Forces a file's content, or a folder's list of names, onto the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -50,8 +46,9 @@ def sync(path: Path) -> None:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yields a temporary folder that takes the place of `path` when the block ends without an error.
 
-    The folder gets a manifest; every file, the folder and its parent are synced, so that after a crash `path` is
-    the old folder or the new one, whole. Only one process may write the same `path` at a time.
+    The folder gets a manifest; every file, the folder and its parent are synced, so that after a crash the old folder
+    or the new one is there, whole; the old one perhaps where `replaced` says, until `restore_replaced` is called.
+    Only one process may write the same `path` at a time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -74,19 +71,26 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Yields a binary file that takes the place of `path` when the block ends without an error."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Yields a binary file that takes the place of `path` when the block ends without an error.
+
+    What is no plain file, such as a pipe or /dev/stdout, is written to as it is.
+    """
+    path = path.resolve()
+    plain = path.is_file() or not path.exists()
+    target = path.with_name(f".{path.name}.{os.getpid()}.tmp") if plain else path
     try:
         try:
-            file = open(temporary, "wb")  # noqa: SIM115 (closed below)
+            file = open(target, "wb")  # noqa: SIM115 (closed below)
         except OSError as error:
             error.filename = str(path)  # the name that the user gave
             raise
         with file:
             yield file
-        os.replace(temporary, path)
+        if plain:
+            os.replace(target, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        if plain:
+            target.unlink(missing_ok=True)
 
 
 def replaced(path: Path) -> Path:
@@ -142,7 +146,7 @@ def verify_manifest(folder: Path) -> None:
         manifest = json.loads(text)
         version, files = manifest["format_version"], dict(manifest["files"])
         rows = [(folder / name, int(row["bytes"]), str(row["sha256"])) for name, row in files.items()]
-        if text != _json_text(manifest):
+        if text != _json_text(manifest):  # a changed byte that JSON does not mind is damage all the same
             raise ValueError("not as it was written")
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedError(f"{folder / MANIFEST}: damaged: {error}") from error
@@ -178,3 +182,7 @@ def lock(folder: Path, message: str | None = None) -> Iterator[None]:
         except BlockingIOError:
             raise RunError(str(message)) from None
         yield
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

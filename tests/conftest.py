@@ -1,5 +1,6 @@
 """What the tests share: small generated corpora and recipes; nothing from outside."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what is promised bit for bit is promised on the CPU
 
 WORDS = [
     "red",

@@ -80,7 +80,7 @@ class Draw:
         return choices[int(self._random.random() * len(choices))]
 
     def combine(self, kind: str, first: str, second: str) -> None:
-        """Write down a combination of two content words."""
+        """Writes down a combination of two content words."""
         self.combinations.append((kind, first, second))
 
     # Noun phrases

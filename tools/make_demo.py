@@ -149,7 +149,7 @@ def read_content(path: Path) -> bytes:
 
 
 def write_files(files: dict[str, bytes], folder: Path) -> None:
-    """Write the files; a gzip header without name or time keeps them the same from run to run."""
+    """Writes the files; a gzip header without name or time keeps them the same from run to run."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         with (folder / name).open("wb") as file:
@@ -187,7 +187,7 @@ def report(splits: dict[str, list[Sentence]]) -> None:
 
 
 def main() -> int:
-    """Write the corpus or check it; returns the exit status."""
+    """Writes the corpus or check it; returns the exit status."""
     parser = argparse.ArgumentParser(
         description="Write the demo corpus: English-German pairs from a grammar of our own."
     )

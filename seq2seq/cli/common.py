@@ -13,11 +13,15 @@ from seq2seq.errors import Seq2SeqError
 P = ParamSpec("P")
 
 device_option = click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ... or auto.")
-threads_option = click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores; 1 under torchrun]"
+)
 beam_size_option = click.option(
     "--beam-size", type=click.IntRange(1, 1000), help="Hypotheses followed at once; 1 is greedy."
 )
-batch_tokens_option = click.option("--batch-tokens", type=click.IntRange(1), help="Source tokens translated at once.")
+batch_tokens_option = click.option(
+    "--batch-tokens", type=click.IntRange(1), help="Tokens computed at once, padding included."
+)
 precision_option = click.option(
     "--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="Number format of the products."
 )
@@ -27,7 +31,7 @@ def prepare_torch(threads: int | None) -> None:
     """Sets up this process for computing: its memory and, if a number is given, its CPU threads."""
     import torch
 
-    from seq2seq.model.device import keep_freed_memory
+    from seq2seq.memory import keep_freed_memory
 
     keep_freed_memory()
     if threads:

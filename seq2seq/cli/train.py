@@ -33,6 +33,7 @@ def main(
     when started with torchrun: torchrun --nproc-per-node 2 --no-python seq2seq-train RECIPE.
     """
     import seq2seq.config as config
+    from seq2seq.errors import RecipeError
 
     if explain is not None:
         click.echo(config.explain(explain))
@@ -43,6 +44,9 @@ def main(
     if int(os.environ.get("RANK", 0)) == 0:
         for warning in loaded.warnings:
             click.echo(f"warning: {warning}", err=True)
+    known = {*config.leaves(loaded.settings), "data", "device", "precision", "threads"}
+    for key in set(accept) - known:
+        raise RecipeError(f"--accept {key}: unknown key; a refused run names the keys that it can be told to accept")
     prepare_torch(threads)
     if dry_run:
         from seq2seq.train.estimate import estimate

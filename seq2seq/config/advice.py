@@ -4,7 +4,7 @@ from seq2seq.config.settings import Settings
 
 
 def advice(settings: Settings) -> list[str]:
-    """Return one warning for each thing that looks senseless, with the key and what to do about it."""
+    """Returns one warning for each thing that looks senseless, with the key and what to do about it."""
     model, train = settings.model, settings.train
     found = []
     if model.norm == "post" and train.warmup_steps == 0:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from seq2seq.config.schema import ROOT, Path, Shape, field_shape, limit_text, nearest, nearest_key, shape_at
+from seq2seq.config.schema import ROOT, KeyPath, Shape, field_shape, limit_text, nearest, nearest_key, shape_at
 from seq2seq.config.settings import Settings
 from seq2seq.config.tree import Fault, RecipeFaults, Tree, dotted
 
@@ -19,7 +19,7 @@ _LIMITS = {
 
 
 def check(tree: Tree) -> Settings:
-    """Give the values of a tree their types.
+    """Gives the values of a tree their types.
 
     Raises:
         RecipeError: with every fault of the tree, those found while it was read included.
@@ -35,14 +35,14 @@ def check(tree: Tree) -> Settings:
 
 
 def _without_null_sections(root: dict[str, Any]) -> dict[str, Any]:
-    """Treat a section whose keys are all commented out as one that sets nothing."""
+    """Treats a section whose keys are all commented out as one that sets nothing."""
     sections = {name for name, info in ROOT.fields().items() if field_shape(info).sections}
     return {name: {} if value is None and name in sections else value for name, value in root.items()}
 
 
 def _faults(error: ValidationError, tree: Tree) -> list[Fault]:
-    """Return one fault for each key, though a union reports one error for each of its members."""
-    found: dict[Path, tuple[int, Fault]] = {}
+    """Returns one fault for each key, though a union reports one error for each of its members."""
+    found: dict[KeyPath, tuple[int, Fault]] = {}
     for details in error.errors(include_url=False):
         rank, path, message = _describe(details, tree)
         if path not in found or rank < found[path][0]:
@@ -50,8 +50,8 @@ def _faults(error: ValidationError, tree: Tree) -> list[Fault]:
     return [fault for _, fault in found.values()]
 
 
-def _describe(details: ErrorDetails, tree: Tree) -> tuple[int, Path, str]:
-    """Return how much an error says (less is more), the key it is about, and what it says in words."""
+def _describe(details: ErrorDetails, tree: Tree) -> tuple[int, KeyPath, str]:
+    """Returns how much an error says (less is more), the key it is about, and what it says in words."""
     kind, location, value, context = details["type"], details["loc"], details["input"], details.get("ctx", {})
     if kind == "extra_forbidden":
         path = (*shape_at(location[:-1])[1], location[-1])
@@ -68,7 +68,7 @@ def _describe(details: ErrorDetails, tree: Tree) -> tuple[int, Path, str]:
     return 1, path, f"is {_quoted(value)}, must be {shape.expected}{_hint(value, shape)}"
 
 
-def _unknown(path: Path) -> str:
+def _unknown(path: KeyPath) -> str:
     section, _ = shape_at(path[:-1])
     if path[-1] in section.fields():
         return "does not go with the other keys: a corpus has either source and target or dataset"

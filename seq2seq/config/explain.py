@@ -9,7 +9,7 @@ from seq2seq.errors import RecipeError
 
 
 def explain(key: str) -> str:
-    """Say what a key of a recipe means, what it may be and what it is by default; for a section, which keys it has.
+    """Says what a key of a recipe means, what it may be and what it is by default; for a section, which keys it has.
 
     Args:
         key: full name such as `train.warmup_steps`, or a section's such as `train`, or "" for all sections.
@@ -55,7 +55,7 @@ def _line(entry: Key) -> str:
 
 
 def value_text(value: object) -> str:
-    """Write a value as it would stand in a recipe."""
+    """Writes a value as it would stand in a recipe."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -66,12 +66,12 @@ def value_text(value: object) -> str:
 
 
 def describe(recipe: Recipe) -> str:
-    """Return a table of every key, its value and where it was set."""
+    """Returns a table of every key, its value and where it was set."""
     rows = [(key, value_text(value), recipe.sources[key]) for key, value in leaves(recipe.settings).items()]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(f"{key:{widths[0]}}  {value:{widths[1]}}  {source}" for key, value, source in rows)
 
 
 def editor_schema() -> str:
-    """Return the JSON schema of recipes, from which editors complete and check them."""
+    """Returns the JSON schema of recipes, from which editors complete and check them."""
     return json.dumps(Settings.model_json_schema(), indent=2)

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from seq2seq.config.schema import Path
+from seq2seq.config.schema import KeyPath
 from seq2seq.config.tree import Fault, Place, RecipeFaults, Tree, dotted, read_value
 
 COMMAND_LINE = "command line"
 
 
 def override(tree: Tree, argument: str, number: int) -> None:
-    """Set one value of a tree; what is wrong with the argument joins the tree's faults.
+    """Sets one value of a tree; what is wrong with the argument joins the tree's faults.
 
     Args:
         tree: the recipe, changed in place.
@@ -39,9 +39,9 @@ def override(tree: Tree, argument: str, number: int) -> None:
     tree.places |= {(*path, *below): place for below in added.places}
 
 
-def _put(root: dict[str, Any], parts: list[str], value: Any) -> Path:
-    """Store a value below a recipe's root and return the path to it, list numbers as int."""
-    path: Path = ()
+def _put(root: dict[str, Any], parts: list[str], value: Any) -> KeyPath:
+    """Stores a value below a recipe's root and return the path to it, list numbers as int."""
+    path: KeyPath = ()
     holder: Any = root
     for depth, part in enumerate(parts):
         step = _step(holder, part, path)
@@ -55,7 +55,7 @@ def _put(root: dict[str, Any], parts: list[str], value: Any) -> Path:
     return path
 
 
-def _step(holder: Any, part: str, path: Path) -> str | int:
+def _step(holder: Any, part: str, path: KeyPath) -> str | int:
     if isinstance(holder, dict):
         return part
     if not isinstance(holder, list):

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,7 +12,7 @@ import yaml
 from seq2seq.config.advice import advice
 from seq2seq.config.check import check
 from seq2seq.config.overrides import COMMAND_LINE, override
-from seq2seq.config.schema import Path, nearest
+from seq2seq.config.schema import KeyPath, nearest
 from seq2seq.config.settings import Settings
 from seq2seq.config.tree import Fault, Place, RecipeFaults, Tree, dotted, read_tree
 
@@ -31,8 +31,8 @@ class Recipe:
     warnings: list[str]
 
 
-def load_recipe(path: str | FilePath, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe.
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads and checks a recipe.
 
     Args:
         path: YAML file.
@@ -42,7 +42,7 @@ def load_recipe(path: str | FilePath, overrides: Sequence[str] = ()) -> Recipe:
         RecipeError: with every fault of the file and the overrides, each with its line.
     """
     label = str(path)
-    tree = read_tree(_read_text(FilePath(path), label), label)
+    tree = read_tree(_read_text(Path(path), label), label)
     for number, argument in enumerate(overrides):
         override(tree, argument, number)
     settings = check(tree)
@@ -50,7 +50,7 @@ def load_recipe(path: str | FilePath, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def settings_from_dict(values: Mapping[str, Any], label: str = "settings") -> Settings:
-    """Check settings that were stored as JSON, such as those of a model folder.
+    """Checks settings that were stored as JSON, such as those of a model folder.
 
     Args:
         values: the settings as nested mappings.
@@ -66,29 +66,29 @@ def settings_from_dict(values: Mapping[str, Any], label: str = "settings") -> Se
 
 
 def settings_to_yaml(settings: Settings) -> str:
-    """Write all settings, defaults included, as a recipe that reads back as the same settings."""
+    """Writes all settings, defaults included, as a recipe that reads back as the same settings."""
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
 
 
 def settings_hash(settings: Settings) -> str:
-    """Return the SHA-256, in hexadecimal, of the settings as JSON with sorted keys."""
+    """Returns the SHA-256, in hexadecimal, of the settings as JSON with sorted keys."""
     text = json.dumps(settings.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def leaves(settings: Settings) -> dict[str, object]:
-    """Return all single values by full key, such as `train.betas` or `data.train.0.source`."""
+    """Returns all single values by full key, such as `train.betas` or `data.train.0.source`."""
     return {dotted(path): value for path, value in _leaves(settings.model_dump(), ())}
 
 
 def differences(old: Settings, new: Settings) -> list[tuple[str, object, object]]:
-    """Return (key, old value, new value) for every key that differs; None stands for a key that one of them lacks."""
+    """Returns (key, old value, new value) for every key that differs; None stands for a key that one of them lacks."""
     before, after = leaves(old), leaves(new)
     pairs = [(key, before.get(key), after.get(key)) for key in before | after]
     return [(key, was, now) for key, was, now in pairs if was != now]
 
 
-def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, object]]:
+def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _leaves(inner, (*path, key))
@@ -108,8 +108,8 @@ def _sources(settings: Settings, tree: Tree) -> dict[str, str]:
     return sources
 
 
-def _read_text(path: FilePath, label: str) -> str:
-    """Read a recipe's file, or say what stands in the way and which recipe may have been meant."""
+def _read_text(path: Path, label: str) -> str:
+    """Reads a recipe's file, or say what stands in the way and which recipe may have been meant."""
     place = Place(label)
     try:
         with path.open("rb") as file:
@@ -128,8 +128,8 @@ def _read_text(path: FilePath, label: str) -> str:
         raise RecipeFaults([Fault(Place(f"{label}:{line}"), "", "is not UTF-8; save it in that encoding")]) from None
 
 
-def _nearby(path: FilePath) -> str:
-    folders = dict.fromkeys((path.parent, FilePath("recipes")))
+def _nearby(path: Path) -> str:
+    folders = dict.fromkeys((path.parent, Path("recipes")))
     recipes = [recipe for folder in folders for recipe in sorted(folder.glob("*.y*ml"))]
     by_name = {recipe.stem.lower(): recipe for recipe in reversed(recipes)}
     name = path.stem if path.suffix in (".yaml", ".yml") else path.name

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from seq2seq.config.settings import Settings, Words
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 # What other toolkits call a key of ours and no measure of likeness would find.
 _SYNONYMS = {
@@ -39,7 +39,7 @@ class Shape:
     sections: tuple[type[BaseModel], ...] = ()
 
     def fields(self) -> dict[str, FieldInfo]:
-        """Return the keys of a section, those of all its classes together."""
+        """Returns the keys of a section, those of all its classes together."""
         return {name: info for section in self.sections for name, info in section.model_fields.items()}
 
 
@@ -56,12 +56,12 @@ ROOT = Shape(expected="a mapping of keys", sections=(Settings,))
 
 
 def number_text(value: object) -> str:
-    """Write a limit or default briefly: 1 instead of 1.0."""
+    """Writes a limit or default briefly: 1 instead of 1.0."""
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def field_shape(info: FieldInfo) -> Shape:
-    """Return what the value of a field may be."""
+    """Returns what the value of a field may be."""
     return _shape(info.annotation, tuple(info.metadata))
 
 
@@ -107,13 +107,13 @@ def _one_of(choices: Sequence[str]) -> str:
 
 
 def limit_text(name: str, limit: object) -> str:
-    """Say a limit of a number in words, such as 'at least 1' for ge and 1."""
+    """Says a limit of a number in words, such as 'at least 1' for ge and 1."""
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "multiple_of": "a multiple of"}
     return f"{words[name]} {number_text(limit)}"
 
 
 def _range(metadata: tuple[Any, ...]) -> str:
-    """Say the limits of a number so that they follow 'a number', such as ' of at least 1'."""
+    """Says the limits of a number so that they follow 'a number', such as ' of at least 1'."""
     names = ("ge", "gt", "le", "lt", "multiple_of")
     limits = [(name, getattr(entry, name)) for entry in metadata for name in names if hasattr(entry, name)]
     if [name for name, _ in limits] == ["ge", "le"]:
@@ -122,8 +122,8 @@ def _range(metadata: tuple[Any, ...]) -> str:
     return (" of " if text.startswith("at ") else " ") + text if text else ""
 
 
-def shape_at(path: Sequence[str | int]) -> tuple[Shape, Path]:
-    """Follow a path of keys as far as the settings know it.
+def shape_at(path: Sequence[str | int]) -> tuple[Shape, KeyPath]:
+    """Follows a path of keys as far as the settings know it.
 
     Args:
         path: keys and numbers of list entries; whatever the settings do not know (such as pydantic's names for the
@@ -133,7 +133,7 @@ def shape_at(path: Sequence[str | int]) -> tuple[Shape, Path]:
         The last shape that was reached and the path to it.
     """
     shape = ROOT
-    known: Path = ()
+    known: KeyPath = ()
     for part in path:
         fields = shape.fields()
         if part in fields:
@@ -144,7 +144,7 @@ def shape_at(path: Sequence[str | int]) -> tuple[Shape, Path]:
 
 
 def keys(shape: Shape = ROOT, prefix: str = "") -> Iterator[Key]:
-    """List every key of a section and of the sections below it, in the order of the classes."""
+    """Lists every key of a section and of the sections below it, in the order of the classes."""
     for name, info in shape.fields().items():
         inner = field_shape(info)
         yield Key(prefix + name, inner, info)
@@ -152,8 +152,8 @@ def keys(shape: Shape = ROOT, prefix: str = "") -> Iterator[Key]:
         yield from keys(below, f"{prefix}{name}{'.N' if below is inner.item else ''}.")
 
 
-def nearest_key(path: Path) -> str | None:
-    """Return the full name of the key that was probably meant by an unknown one.
+def nearest_key(path: KeyPath) -> str | None:
+    """Returns the full name of the key that was probably meant by an unknown one.
 
     The section where the unknown key stands is searched first, then all the others.
     """
@@ -180,5 +180,5 @@ def _nearest_full_name(name: str, candidates: dict[str, str], cutoff: float) -> 
 
 
 def nearest(word: str, words: Sequence[str], cutoff: float = 0.6) -> list[str]:
-    """Return the one of some words that is most like a given one, or nothing if none is like it."""
+    """Returns the one of some words that is most like a given one, or nothing if none is like it."""
     return difflib.get_close_matches(word, words, n=1, cutoff=cutoff)

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from seq2seq.config.schema import Path
+from seq2seq.config.schema import KeyPath
 from seq2seq.errors import RecipeError
 
 Value = str | None | list[Any] | dict[str, Any]
@@ -36,7 +36,7 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        """Write it as `where: key: message`."""
+        """Writes it as `where: key: message`."""
         named = [self.place.argument] if self.place.argument else []
         if self.key and not self.place.argument.startswith(f"{self.key}="):
             named.append(self.key)
@@ -59,11 +59,11 @@ class Tree:
     """A recipe before its values have types."""
 
     root: dict[str, Any] = field(default_factory=dict)
-    places: dict[Path, Place] = field(default_factory=dict)
+    places: dict[KeyPath, Place] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
-    def place(self, path: Path) -> Place:
-        """Return where a key was set; else where one below it was; else where the section around it begins."""
+    def place(self, path: KeyPath) -> Place:
+        """Returns where a key was set; else where one below it was; else where the section around it begins."""
         if path not in self.places:
             for other, place in self.places.items():
                 if other[: len(path)] == path:
@@ -73,13 +73,13 @@ class Tree:
         return self.places[path]
 
 
-def dotted(path: Path) -> str:
-    """Write a path of keys as a recipe's user does: `data.train.0.source`."""
+def dotted(path: KeyPath) -> str:
+    """Writes a path of keys as a recipe's user does: `data.train.0.source`."""
     return ".".join(map(str, path))
 
 
 def read_tree(text: str, label: str) -> Tree:
-    """Read the text of a recipe.
+    """Reads the text of a recipe.
 
     Args:
         text: YAML.
@@ -105,7 +105,7 @@ def read_tree(text: str, label: str) -> Tree:
 
 
 def read_value(text: str, place: Place) -> tuple[Value, Tree]:
-    """Read the VALUE of an argument KEY=VALUE; all of it is placed at that argument."""
+    """Reads the VALUE of an argument KEY=VALUE; all of it is placed at that argument."""
     node = _compose(text, lambda _: place)
     part = Tree()
     value = None if node is None else _plain(node, (), part, "")
@@ -115,7 +115,7 @@ def read_value(text: str, place: Place) -> tuple[Value, Tree]:
 
 
 def _compose(text: str, place_of_line: Any) -> yaml.Node | None:
-    """Parse YAML after a look at its events, which finds what must not be composed: aliases, tags, deep nests."""
+    """Parses YAML after a look at its events, which finds what must not be composed: aliases, tags, deep nests."""
     try:
         faults = [Fault(place_of_line(line), "", message) for line, message in _unwanted(text)]
         if not faults:
@@ -153,7 +153,7 @@ def _unwanted(text: str) -> list[tuple[int, str]]:
     return found
 
 
-def _plain(node: yaml.Node, path: Path, tree: Tree, label: str) -> Any:
+def _plain(node: yaml.Node, path: KeyPath, tree: Tree, label: str) -> Any:
     if isinstance(node, yaml.ScalarNode):
         return None if node.tag.endswith(":null") else node.value
     if isinstance(node, yaml.SequenceNode):

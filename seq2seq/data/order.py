@@ -1,5 +1,6 @@
 """The order of examples: which pairs make up which optimizer step, on any number of ranks."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -44,6 +45,12 @@ def _mix(values: npt.NDArray[np.uint64], *key: int) -> npt.NDArray[np.uint64]:
             values = (values ^ (values >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
             values = values ^ (values >> np.uint64(33))
     return values
+
+
+def derive_seed(seed: int, *parts: int | str) -> int:
+    """Returns a seed for torch that depends on all parts: no generator state needs to be stored."""
+    digest = hashlib.blake2b("/".join(map(str, (seed, *parts))).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) >> 1
 
 
 @dataclass(frozen=True)
@@ -111,18 +118,21 @@ class TrainingData:
         self._target_lengths = np.concatenate([store.target_lengths for store in stores])
 
     def steps(self, position: Position) -> Iterator[Step]:
-        """Yields the steps from a position on, without end."""
-        epoch, pool, step = position.epoch, position.pool, position.step
+        """Yields the steps from a position on, without end.
+
+        A position behind the end of its pool or epoch (the recipe may have changed) stands for the next one.
+        """
+        epoch, pool, first = position.epoch, position.pool, position.step
         while True:
+            if pool >= self.pools_per_epoch:
+                epoch, pool, first = epoch + 1, 0, 0
             plan = self._plan(epoch, pool)
-            for i in range(step, len(plan)):
-                ended = i + 1 == len(plan)
-                epoch_ended = ended and pool + 1 == self.pools_per_epoch
-                behind = Position(epoch + epoch_ended, 0 if epoch_ended else pool + ended, 0 if ended else i + 1)
+            following = Position(epoch, pool + 1) if pool + 1 < self.pools_per_epoch else Position(epoch + 1)
+            for i in range(first, len(plan)):
                 micro_batches = self._micro_batches(plan[i])
                 n_tokens = int(sum(self._target_lengths[rows].sum() for rows in micro_batches))
-                yield Step(micro_batches, n_tokens, behind)
-            epoch, pool, step = behind.epoch, behind.pool, behind.step
+                yield Step(micro_batches, n_tokens, Position(epoch, pool, i + 1) if i + 1 < len(plan) else following)
+            epoch, pool, first = following.epoch, following.pool, 0
 
     def batch(self, rows: Indices) -> Batch:
         """Returns the pairs of a micro-batch as tensors."""
@@ -174,7 +184,9 @@ class TrainingData:
     def _fit(self, chunk: Indices) -> list[Indices]:
         """Cuts a chunk into as few equal parts as fit on a device."""
         widths = np.maximum(self._source_lengths[chunk], self._target_lengths[chunk])
-        for n in range(1, len(chunk) + 1):
-            if all(len(part) * part.max() <= self.device_tokens for part in np.array_split(widths, n)):
-                break
-        return np.array_split(chunk, n)
+        parts = 1
+        while any(
+            len(part) > 1 and len(part) * part.max() > self.device_tokens for part in np.array_split(widths, parts)
+        ):
+            parts += 1
+        return np.array_split(chunk, parts)

@@ -2,9 +2,8 @@
 
 import hashlib
 import json
+import logging
 import os
-from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,16 @@ import numpy.typing as npt
 from seq2seq.config import DataSettings
 from seq2seq.errors import DataError
 from seq2seq.files import atomic_folder, is_whole, lock, write_json
-from seq2seq.text.corpora import Corpus, Pair
+from seq2seq.text.corpora import Corpus
 from seq2seq.text.ids import Ids
-from seq2seq.text.lines import is_blank
+from seq2seq.text.lines import in_chunks, is_blank
 from seq2seq.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
 
 VERSION = 1  # counts up when what the files mean changes
 CHUNK = 50_000  # pairs held in memory while a store is written
+LOG_EVERY = 1_000_000  # pairs
 SIDES = ("source", "target")
 DROPPED = ("blank", "too_long", "length_ratio")  # reasons for which a pair is not trained on
 
@@ -66,8 +68,9 @@ def open_store(corpus: Corpus, tokenizer: Tokenizer, data: DataSettings) -> Pair
         DataError: the corpus cannot be read, or nothing of it is left after filtering.
     """
     folder = cache_folder(data) / f"pairs-{store_fingerprint(corpus, tokenizer, data)[:32]}"
-    with lock(folder.parent):  # two runs that start together prepare the same text once
+    with lock(folder.parent / ".locks" / folder.name):  # two runs that start together prepare the same text once
         if not is_whole(folder):
+            log.info("%s: tokenising", corpus.name)
             with atomic_folder(folder) as temporary:
                 _write(temporary, corpus, tokenizer, data)
     return PairStore(folder, corpus.name, corpus.weight)
@@ -103,9 +106,11 @@ def _write(folder: Path, corpus: Corpus, tokenizer: Tokenizer, data: DataSetting
     counts = dict.fromkeys(("read", *DROPPED, "kept"), 0)
     lengths: tuple[list[Lengths], list[Lengths]] = ([], [])
     with open(folder / "source.ids", "wb") as source_file, open(folder / "target.ids", "wb") as target_file:
-        for chunk in _chunks(corpus):
+        for chunk in in_chunks(corpus, CHUNK):
             pairs = [(source, target) for source, target in chunk if not (is_blank(source) or is_blank(target))]
             counts["read"] += len(chunk)
+            if counts["read"] % LOG_EVERY == 0:
+                log.info("%s: %s pairs tokenised", corpus.name, f"{counts['read']:,}")
             counts["blank"] += len(chunk) - len(pairs)
             sources = tokenizer.encode_source([source for source, _ in pairs])
             targets = tokenizer.encode_target([target for _, target in pairs])
@@ -134,9 +139,3 @@ def describe_counts(counts: dict[str, int]) -> str:
     dropped = f", {' and '.join(reasons)} dropped" if reasons else ""
     tokens = f", {counts['source_tokens']:,} + {counts['target_tokens']:,} tokens" if counts["kept"] else ""
     return f"{counts['read']:,} pairs{dropped}{tokens}"
-
-
-def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
-    iterator = iter(pairs)
-    while chunk := list(islice(iterator, CHUNK)):
-        yield chunk

@@ -2,23 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seq2seq.config import Settings
 from seq2seq.data.batch import cut_by_tokens, pad_rows
 from seq2seq.decode.beam import Hypothesis, LengthPenalty, beam_search
 from seq2seq.decode.stepper import TransformerStepper
-from seq2seq.model.device import autocast, choose_device, choose_precision, evaluating, release_freed_memory
-from seq2seq.model.folder import find_model, load_model
-from seq2seq.model.transformer import Transformer
+from seq2seq.errors import ModelError
+from seq2seq.memory import release_freed_memory
+from seq2seq.model.device import autocast, choose_device, evaluating
+from seq2seq.model.folder import TrainedModel, find_model, load_model
 from seq2seq.text.ids import BOS, EOS, PAD, UNK, Ids
-from seq2seq.text.lines import is_blank
+from seq2seq.text.lines import in_chunks, is_blank
 from seq2seq.text.sentences import split_sentences
-from seq2seq.text.tokenizer import Tokenizer
 
 EXTRA_LENGTH = 10  # tokens that a translation may have beyond max_length_ratio times its source
 MAX_SCORES = 2**26  # scores of the vocabulary that a batch holds at once (256 MiB)
@@ -75,30 +73,17 @@ class Translator:
     """Translates lines of text with a trained model.
 
     Args:
-        model: on its device; it is used in evaluation mode.
-        tokenizer: the one the model was trained with.
-        settings: the recipe the model was trained with; `settings.decode` says how to search.
-        max_source_length: tokens of the longest source it was trained on; longer lines are split.
+        trained: the model, on its device; `trained.settings.decode` says how to search. Lines longer than any it was
+            trained on are split.
         batch_size: sentences translated at once at the most; None: as many as `decode.batch_tokens` allows.
     """
 
-    def __init__(
-        self,
-        model: Transformer,
-        tokenizer: Tokenizer,
-        settings: Settings,
-        max_source_length: int,
-        batch_size: int | None = None,
-    ) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
-        self.decode = settings.decode
-        self.penalty = LengthPenalty(settings.decode.length_norm, settings.decode.length_penalty)
-        self.language = settings.data.source_language
-        self.max_source_length = max_source_length
+    def __init__(self, trained: TrainedModel, batch_size: int | None = None) -> None:
+        self.trained = trained
+        self.tokenizer = trained.tokenizer
+        self.decode = trained.settings.decode
+        self.penalty = LengthPenalty(self.decode.length_norm, self.decode.length_penalty)
         self.batch_size = batch_size
-        self.device = next(model.parameters()).device
-        self.precision = choose_precision(settings.decode.precision, self.device, settings.model.d_model)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", batch_size: int | None = None, **decode: Any) -> "Translator":
@@ -114,20 +99,19 @@ class Translator:
             ModelError: there is no usable model.
             RecipeError: a decode setting does not exist or has no valid value.
         """
-        folder = load_model(find_model(Path(path)), decode)
-        model = folder.model.to(choose_device(device))
-        return cls(model, folder.tokenizer, folder.settings, folder.max_source_length, batch_size)
+        return cls(load_model(find_model(Path(path)), choose_device(device), decode), batch_size)
 
     def translate(self, lines: Sequence[str]) -> list[str]:
         """Returns one translation for each line."""
+        if isinstance(lines, str):
+            raise TypeError("translate() takes a list of lines, not a single string")
         return [translation.text for translation in self.translate_all(lines)]
 
     def translate_stream(
         self, lines: Iterable[str], n_best: int = 1, at_once: int = STREAM_LINES
     ) -> Iterator[Translation]:
         """Yields one translation for each line, `at_once` lines after another; see `translate_all`."""
-        iterator = iter(lines)
-        while chunk := list(islice(iterator, at_once)):
+        for chunk in in_chunks(lines, at_once):
             yield from self.translate_all(chunk, n_best)
             release_freed_memory()
 
@@ -150,15 +134,19 @@ class Translator:
 
     def _parts(self, line: str, ids: Ids) -> list[Ids]:
         """Returns the ids of a line, in several parts if it is longer than what the model has seen."""
-        if len(ids) <= self.max_source_length:
+        if len(ids) <= self.trained.max_source_length:
             return [ids]
-        sentences = [text.strip() for text in split_sentences(line, self.language) if not is_blank(text)]
+        sentences = [
+            text.strip()
+            for text in split_sentences(line, self.trained.settings.data.source_language)
+            if not is_blank(text)
+        ]
         encoded = self.tokenizer.encode_source(sentences)
         return [part for ids in encoded if len(ids) > 1 for part in self._cut(ids)] or [ids[-1:]]
 
     def _cut(self, ids: Ids) -> list[Ids]:
         """Cuts a sentence without ends that is still too long, between words if it can."""
-        limit = max(self.max_source_length, 2)
+        limit = max(self.trained.max_source_length, 2)
         parts = []
         while len(ids) > limit:
             breaks = [i for i in range(limit // 2, limit) if self.tokenizer.starts_word(ids[i])]
@@ -181,19 +169,23 @@ class Translator:
     def _search_batch(self, sources: Sequence[Ids], n_best: int) -> list[list[Hypothesis]]:
         """Searches for sources that are decoded together."""
         limits = [int(self.decode.max_length_ratio * len(ids)) + EXTRA_LENGTH for ids in sources]
-        with evaluating(self.model), autocast(self.precision, self.device):
-            return beam_search(
-                TransformerStepper(self.model, pad_rows(sources).to(self.device)),
-                beam_size=self.decode.beam_size,
-                n_best=n_best,
-                max_lengths=limits,
-                min_length=self.decode.min_length,
-                bos=BOS,
-                eos=EOS,
-                forbidden=(PAD, UNK, BOS),
-                penalty=self.penalty,
-                device=self.device,
-            )
+        device = self.trained.device
+        with evaluating(self.trained.model), autocast(self.trained.decode_precision, device):
+            try:
+                return beam_search(
+                    TransformerStepper(self.trained.model, pad_rows(sources).to(device)),
+                    beam_size=self.decode.beam_size,
+                    n_best=n_best,
+                    max_lengths=limits,
+                    min_length=self.decode.min_length,
+                    bos=BOS,
+                    eos=EOS,
+                    forbidden=(PAD, UNK, BOS),
+                    penalty=self.penalty,
+                    device=device,
+                )
+            except FloatingPointError as error:
+                raise ModelError(f"{error}: the model's weights are unusable") from error
 
     def _join(self, parts: Sequence[Sequence[Hypothesis]]) -> Translation:
         """Makes one translation of the hypotheses for the parts of a line."""

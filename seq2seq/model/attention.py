@@ -1,4 +1,4 @@
-"""Scaled dot-product attention: the one place that knows which rows form a sentence and which kernel is fastest."""
+"""Scaled dot-product attention: the one place that knows which row may see which and which kernel is fastest."""
 
 from dataclasses import dataclass
 
@@ -97,14 +97,14 @@ class MultiHeadAttention(nn.Module):
             k, v = cache.extend(k, v)
         return self._merge(attend(q, k, v, layout, self.dropout if self.training else 0.0))
 
-    def memory(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+    def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Returns keys and values of a [B, S, D] memory, two [B, H, S, E]: computed once for all target positions."""
         d_model = memory.shape[-1]
         k, v = F.linear(memory, self.qkv.weight[d_model:], self.qkv.bias[d_model:]).chunk(2, dim=-1)
         return self._split(k), self._split(v)
 
     def attend_to(self, memory: tuple[Tensor, Tensor], x: Tensor, layout: Layout) -> Tensor:
-        """Cross-attention of rows [N, T, D] to the keys and values that `memory` returned for B sentences.
+        """Cross-attention of rows [N, T, D] to the keys and values that `keys_values` returned for B sentences.
 
         N may be a multiple of B: the beams of a sentence then stand together and share its keys and values.
         """

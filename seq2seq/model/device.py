@@ -1,10 +1,8 @@
-"""What a model runs on: device, number format of the products, memory of the CPU."""
+"""What a model runs on: device and number format of the products."""
 
-import ctypes
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -73,31 +71,3 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         model.train(was_training)
-
-
-def keep_freed_memory() -> None:
-    """Makes the C allocator keep freed memory for the next tensor instead of giving it back to the system.
-
-    glibc returns large blocks at once and takes them anew for the next tensor, page fault by page fault, which costs
-    a training step on a CPU up to half of its time. Does nothing where the C library is another one.
-    """
-    mallopt = _c_function("mallopt")
-    if mallopt:
-        m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3  # malloc.h
-        mallopt(m_mmap_threshold, 2**30)
-        mallopt(m_trim_threshold, -1)
-        mallopt(m_top_pad, 64 * 2**20)
-
-
-def release_freed_memory() -> None:
-    """Gives memory that the C allocator has kept back to the system.
-
-    Tensors of ever new shapes leave holes that the next ones do not fit; called every few steps this bounds them.
-    """
-    malloc_trim = _c_function("malloc_trim")
-    if malloc_trim:
-        malloc_trim(0)
-
-
-def _c_function(name: str) -> Any:
-    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from seq2seq.config import Settings, settings_from_dict, settings_hash
 from seq2seq.errors import ModelError, RecipeError
-from seq2seq.files import FORMAT_VERSION, MANIFEST, replaced, verify_manifest, write_json
+from seq2seq.files import MANIFEST, replaced, verify_manifest, write_json
+from seq2seq.model.device import choose_precision
 from seq2seq.model.transformer import Transformer
 from seq2seq.text.tokenizer import Tokenizer
 
@@ -25,11 +26,11 @@ FUSED, SEPARATE = ".qkv.", (".query.", ".key.", ".value.")
 
 
 @dataclass(frozen=True)
-class ModelFolder:
-    """What a model folder holds.
+class TrainedModel:
+    """A model and what belongs to it: all that translating, scoring or saving it needs.
 
     Attributes:
-        model: in evaluation mode, fp32, on the CPU.
+        model: the weights, fp32.
         tokenizer: the one the model was trained with.
         settings: the resolved recipe.
         max_source_length: tokens of the longest source the model was trained on, eos included.
@@ -40,34 +41,34 @@ class ModelFolder:
     settings: Settings
     max_source_length: int
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def decode_precision(self) -> Literal["fp32", "bf16"]:
+        """What `decode.precision` stands for on the device."""
+        return choose_precision(self.settings.decode.precision, self.device, self.settings.model.d_model)
+
 
 def build_model(settings: Settings, tokenizer: Tokenizer) -> Transformer:
     """Returns a freshly initialised model of a recipe's sizes."""
     return Transformer(settings.model, tokenizer.source_vocab_size, tokenizer.target_vocab_size, tokenizer.shared)
 
 
-def save_model(
-    folder: Path, weights: dict[str, Tensor], tokenizer: Tokenizer, settings: Settings, max_source_length: int
-) -> None:
-    """Writes a model's files into an existing folder (inside `files.atomic_folder`, which adds the manifest).
-
-    Args:
-        folder: an empty folder.
-        weights: as `canonical_weights` returns them.
-        tokenizer: goes along.
-        settings: the resolved recipe, goes along.
-        max_source_length: tokens of the longest source of the training data.
-    """
-    save_tensors(weights, folder / "model.safetensors")
+def save_model(folder: Path, trained: TrainedModel) -> None:
+    """Writes a model's files into an empty folder (inside `files.atomic_folder`, which adds the manifest)."""
+    settings, tokenizer = trained.settings, trained.tokenizer
+    save_tensors(canonical_weights(trained.model), folder / "model.safetensors")
     tokenizer.save(folder / "tokenizer")
     config = {
-        "format_version": FORMAT_VERSION,
         "settings": settings.model_dump(mode="json"),
         "settings_hash": settings_hash(settings),
         "tokenizer_hash": tokenizer.hash(),
         "source_vocab_size": tokenizer.source_vocab_size,
         "target_vocab_size": tokenizer.target_vocab_size,
-        "max_source_length": max_source_length,
+        "max_source_length": trained.max_source_length,
     }
     write_json(folder / "config.json", config)
 
@@ -84,11 +85,14 @@ def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
         raise OSError(errno.EIO, f"{error} ({shutil.disk_usage(path.parent).free:,} bytes free)", str(path)) from error
 
 
-def load_model(folder: Path, decode: Mapping[str, Any] | None = None) -> ModelFolder:
+def load_model(
+    folder: Path, device: torch.device | None = None, decode: Mapping[str, Any] | None = None
+) -> TrainedModel:
     """Reads a model folder after checking every byte of it against its manifest.
 
     Args:
         folder: the model folder.
+        device: where the model shall be; None: the CPU.
         decode: decode settings that replace those of the recipe, such as `beam_size`.
 
     Raises:
@@ -110,7 +114,7 @@ def load_model(folder: Path, decode: Mapping[str, Any] | None = None) -> ModelFo
     if decode:
         values = settings.model_dump()
         settings = settings_from_dict({**values, "decode": {**values["decode"], **decode}}, "options")
-    return ModelFolder(model.eval(), tokenizer, settings, max_source_length)
+    return TrainedModel(model.to(device).eval(), tokenizer, settings, max_source_length)
 
 
 def find_model(path: Path) -> Path:

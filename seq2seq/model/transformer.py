@@ -104,7 +104,7 @@ class Transformer(nn.Module):
     def start(self, src: Tensor, cached: bool = False) -> DecoderState:
         """Encodes source ids [B, S]; with `cached` the target can then be decoded piece by piece."""
         memory = self.encode(src)
-        keys_values = [cast(DecoderLayer, layer).cross_attention.memory(memory) for layer in self.decoder]
+        keys_values = [cast(DecoderLayer, layer).cross_attention.keys_values(memory) for layer in self.decoder]
         caches = [KeyValueCache() for _ in self.decoder] if cached else []
         return DecoderState(keys_values, Layout.padded(src != PAD), caches)
 

@@ -86,12 +86,13 @@ class HubCorpus:
         if config and (local / config).is_dir() and not (local / "README.md").exists():
             place, config = str(local / config), None  # the hub's page names the configurations; without it folders do
         self.weight = settings.weight
+        self.config = settings.config
         self.languages = languages
         datasets.disable_progress_bars()
         try:
             self.rows: Any = datasets.load_dataset(place, config, split=settings.split, revision=settings.revision)
         except Exception as error:  # whatever the hub, the network or the reader of a format raises
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
+            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
             raise DataError(
                 f"dataset {self.name}: cannot be loaded: {reason}\n"
                 f"Looked for the folder {local} first, then on the Hugging Face hub. Without a network, put the "
@@ -120,7 +121,7 @@ class HubCorpus:
             content: object = [sha256(path) for path in sorted(self.folder.rglob("*")) if path.is_file()]
         else:
             content = self.rows._fingerprint
-        value = [content, str(self.rows.split), len(self.rows), self.languages]
+        value = [content, self.config, str(self.rows.split), len(self.rows), self.languages]
         return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 

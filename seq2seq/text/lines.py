@@ -5,9 +5,13 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from seq2seq.errors import DataError
+
+T = TypeVar("T")
 
 # Everything that some program takes for the end of a line.
 LINE_BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
@@ -67,3 +71,10 @@ def one_line(text: str) -> str:
 def is_blank(text: str) -> bool:
     """Says whether nothing in a text is visible: only spaces, control and zero-width characters, if any."""
     return all(char.isspace() or unicodedata.category(char) in ("Cc", "Cf") for char in text)
+
+
+def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yields items in lists of `size`; the last one may be shorter."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

@@ -13,16 +13,25 @@ from torch import Tensor
 
 from seq2seq.config import Settings, differences, settings_from_dict
 from seq2seq.data.order import Position
-from seq2seq.errors import DamagedError, ModelError, RecipeError, RunError
-from seq2seq.files import atomic_folder, remove_folder, restore_replaced, verify_manifest, write_json
+from seq2seq.errors import DamagedError, ModelError, RecipeError, RunError, Seq2SeqError
+from seq2seq.files import (
+    MANIFEST,
+    atomic_folder,
+    is_whole,
+    remove_folder,
+    restore_replaced,
+    verify_manifest,
+    write_json,
+)
 from seq2seq.model.folder import (
-    canonical_weights,
+    TrainedModel,
     checkpoint_folders,
     checkpoint_step,
     load_model,
     load_weights,
     save_model,
     save_tensors,
+    set_weights,
 )
 from seq2seq.model.transformer import Transformer
 from seq2seq.text.tokenizer import Tokenizer
@@ -85,35 +94,29 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    folder: Path,
-    model: Transformer,
+    run: Path,
+    trained: TrainedModel,
     optimizer: torch.optim.Optimizer,
-    tokenizer: Tokenizer,
-    settings: Settings,
-    max_source_length: int,
     progress: Progress,
     conditions: dict[str, Any],
 ) -> None:
     """Writes `checkpoints/step-N` of a run folder, whole or not at all, and deletes those no longer kept.
 
     Args:
-        folder: the run folder.
-        model: weights to save.
-        optimizer: state to save.
-        tokenizer: of the run.
-        settings: of the run.
-        max_source_length: tokens of the longest training source.
+        run: the run folder.
+        trained: the model as it stands.
+        optimizer: its state is saved.
         progress: of the run.
         conditions: what must stay the same for an exact resume (data, threads, precision).
     """
-    with atomic_folder(folder / "checkpoints" / f"step-{progress.step:08d}") as temporary:
-        save_model(temporary, canonical_weights(model), tokenizer, settings, max_source_length)
-        save_tensors(optimizer_tensors(model, optimizer), temporary / "optimizer.safetensors")
+    with atomic_folder(run / "checkpoints" / f"step-{progress.step:08d}") as temporary:
+        save_model(temporary, trained)
+        save_tensors(optimizer_tensors(trained.model, optimizer), temporary / "optimizer.safetensors")
         write_json(temporary / "state.json", {"progress": asdict(progress), "conditions": conditions})
-    *older, _ = checkpoint_folders(folder)
+    *older, _ = checkpoint_folders(run)
     # Where a signal stopped the run must not change which checkpoints are averaged at its end.
-    regular = [path for path in older if checkpoint_step(path) % settings.train.checkpoint_every == 0]
-    kept = regular[max(0, len(regular) + 1 - settings.train.keep_checkpoints) :]
+    regular = [path for path in older if checkpoint_step(path) % trained.settings.train.checkpoint_every == 0]
+    kept = regular[max(0, len(regular) + 1 - trained.settings.train.keep_checkpoints) :]
     for old in set(older) - set(kept):
         try:
             remove_folder(old)
@@ -148,19 +151,25 @@ def changed_settings(before: Settings, now: Settings) -> dict[str, tuple[object,
     return {key: (old, new) for key, old, new in differences(before, now) if key not in FREE_KEYS}
 
 
-def refuse_changes(folder: Path, changed: dict[str, tuple[object, object]]) -> None:
+def refuse_changes(run: Path, changed: dict[str, tuple[object, object]], accept: frozenset[str]) -> None:
     """Stops a run that would go on under other settings or conditions than it was started with.
 
+    Args:
+        run: the run folder.
+        changed: by key, what was and what is.
+        accept: keys that may have changed.
+
     Raises:
-        RunError: something has changed; with the list.
+        RunError: something else has changed; with the list.
     """
-    if changed:
-        rows = [f"  {key}: was {before!r}, is {now!r}" for key, (before, now) in changed.items() if key != "data"]
-        if "data" in changed:  # two hashes would tell nobody anything
+    refused = {key: row for key, row in changed.items() if key not in accept}
+    if refused:
+        rows = [f"  {key}: was {before!r}, is {now!r}" for key, (before, now) in refused.items() if key != "data"]
+        if "data" in refused:  # two hashes would tell nobody anything
             rows.append("  data: the training or validation text is not what it was")
-        keys = " ".join(f"--accept {key}" for key in changed)
+        keys = " ".join(f"--accept {key}" for key in refused)
         raise RunError(
-            "\n".join([f"{folder} was started under other conditions:", *rows])
+            "\n".join([f"{run} was started under other conditions:", *rows])
             + f"\nChoose another output, or go on all the same with: {keys}"
         )
 
@@ -170,16 +179,30 @@ def average_checkpoints(run: Path, last: int, output: Path) -> list[int]:
 
     Raises:
         ModelError: the run has fewer checkpoints, or one of them is damaged.
+        Seq2SeqError: `output` holds something else than a model.
     """
+    output = output.resolve()
+    if output.exists() and not ((output / MANIFEST).exists() or (output.is_dir() and not any(output.iterdir()))):
+        raise Seq2SeqError(f"{output}: exists and is not a model folder; choose another output")
     folders = checkpoint_folders(run)[-last:]
     if len(folders) < last:
         raise ModelError(f"{run}: has {len(folders)} checkpoints, not {last} (train.keep_checkpoints)")
     for folder in folders:
         verify_manifest(folder)
     newest = load_model(folders[-1])
+    set_weights(newest.model, average_weights(folders))
     with atomic_folder(output) as temporary:
-        save_model(temporary, average_weights(folders), newest.tokenizer, newest.settings, newest.max_source_length)
+        save_model(temporary, newest)
     return [checkpoint_step(folder) for folder in folders]
+
+
+def last_whole_checkpoints(run: Path, last: int) -> list[Path]:
+    """Returns the last checkpoints of a run, oldest first; damaged ones are left out with a warning."""
+    folders = checkpoint_folders(run)[-last:] if last else []
+    whole = [folder for folder in folders if is_whole(folder)]
+    for folder in set(folders) - set(whole):
+        log.warning("%s is damaged and left out of the average", folder)
+    return whole
 
 
 def average_weights(folders: list[Path]) -> dict[str, Tensor]:

@@ -39,7 +39,11 @@ class Ranks:
             for tensor, summed in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
                 tensor.copy_(summed.view_as(tensor))
 
-    def any(self, flag: int) -> int:
+    def wait(self) -> None:
+        """Returns when all ranks have come here."""
+        self.largest(0)
+
+    def largest(self, flag: int) -> int:
         """Returns the largest flag of all ranks."""
         if self.world_size > 1:
             box = torch.tensor(int(flag), device=self.device)
@@ -64,12 +68,13 @@ def join_ranks(device: str = "auto") -> Iterator[Ranks]:
     Args:
         device: `auto`, `cpu`, `cuda` ...; with several ranks on CUDA each takes the device of its local rank.
     """
-    chosen = choose_device(device)
     if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
-        yield Ranks(chosen)
+        yield Ranks(choose_device(device))
         return
+    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    chosen = choose_device(device)
     if chosen.type == "cuda":
-        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(chosen)
     # The others wait while rank 0 tokenises a large corpus or translates a validation set.
     timeout = timedelta(hours=4)

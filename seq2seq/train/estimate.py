@@ -3,6 +3,7 @@
 import torch
 
 from seq2seq.config import Settings
+from seq2seq.data.order import CHUNK_TOKENS
 from seq2seq.data.store import describe_counts
 from seq2seq.model.device import choose_device, choose_device_tokens, choose_precision
 from seq2seq.model.folder import build_model
@@ -34,8 +35,8 @@ def estimate(settings: Settings, device_name: str = "auto") -> str:
         ("vocabulary", f"{vocab.source_vocab_size:,} source, {vocab.target_vocab_size:,} target{shared}"),
         ("parameters", f"{n_parameters:,}"),
         *((f"corpus {store.name}", describe_counts(store.counts)) for store in prepared.stores),
-        ("validation", f"{len(prepared.valid.sources):,} pairs"),
-        ("test", f"{len(prepared.test.sources):,} pairs" if prepared.test else "none"),
+        ("validation", f"{len(prepared.valid):,} pairs"),
+        ("test", f"{len(prepared.test):,} pairs" if prepared.test else "none"),
         ("an epoch", f"{target_tokens:,} target tokens, about {steps:,} steps"),
         ("the whole run", f"at most {max_steps:,} steps, about {max_steps / steps:.1f} epochs"),
         ("device", f"{device}, {precision}, at most {device_tokens:,} tokens at once"),
@@ -50,10 +51,10 @@ def _memory(settings: Settings, n_parameters: int, vocab_size: int, device_token
 
     Weights, gradients and Adam's two moments take 4 bytes each. For the backward pass a layer keeps about 14 rows of
     width D and 2 of width F for each token (20 and 2 in the decoder); the loss holds about 3 rows of the vocabulary.
-    A step never holds more tokens than it has.
+    More than a chunk of the training order is never held at once.
     """
     sizes = settings.model
-    tokens = min(device_tokens, settings.train.batch_tokens)
+    tokens = min(device_tokens, settings.train.batch_tokens, CHUNK_TOKENS)
     encoder = (sizes.encoder_layers or sizes.layers) * (14 * sizes.d_model + 2 * sizes.d_feedforward)
     decoder = (sizes.decoder_layers or sizes.layers) * (20 * sizes.d_model + 2 * sizes.d_feedforward)
     return 16.0 * n_parameters + 4.0 * tokens * (encoder + decoder + 3 * vocab_size)

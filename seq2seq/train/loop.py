@@ -1,6 +1,5 @@
 """The training loop: one for every recipe, on one process or many."""
 
-import hashlib
 import logging
 import math
 import signal
@@ -14,13 +13,15 @@ from typing import Any, Literal
 import torch
 
 from seq2seq.config import Settings, settings_to_yaml
-from seq2seq.data.order import Step, TrainingData
+from seq2seq.data.order import Step, TrainingData, derive_seed
+from seq2seq.decode.translator import Translator
 from seq2seq.errors import DivergedError, ModelError, RunError
-from seq2seq.files import atomic_folder, is_whole, lock
-from seq2seq.model.device import autocast, choose_device_tokens, choose_precision, release_freed_memory
+from seq2seq.files import atomic_folder, lock
+from seq2seq.memory import release_freed_memory
+from seq2seq.model.device import autocast, choose_device_tokens, choose_precision
 from seq2seq.model.folder import (
+    TrainedModel,
     build_model,
-    canonical_weights,
     checkpoint_folders,
     find_model,
     load_weights,
@@ -32,6 +33,7 @@ from seq2seq.train.checkpoint import (
     Progress,
     average_weights,
     changed_settings,
+    last_whole_checkpoints,
     newest_checkpoint,
     refuse_changes,
     save_checkpoint,
@@ -39,12 +41,12 @@ from seq2seq.train.checkpoint import (
 from seq2seq.train.distributed import Ranks
 from seq2seq.train.monitor import Monitor, logging_to, read_status, write_status
 from seq2seq.train.optimizer import build_optimizer, learning_rate
-from seq2seq.train.prepare import DevelopmentSet, Prepared, prepare
+from seq2seq.train.prepare import Prepared, prepare
 from seq2seq.train.validate import Validator
 
 log = logging.getLogger(__name__)
 
-RELEASE_EVERY = 20  # steps; each time costs about as much as a tenth of a step
+RELEASE_EVERY = 20  # steps; often enough to bound the holes in memory, seldom enough to cost below 1 %
 
 
 class Interrupted(Exception):
@@ -85,7 +87,7 @@ def train(settings: Settings, ranks: Ranks, accept: frozenset[str] = frozenset()
             if finished and not changed:
                 log.info("%s: this run is finished; its best model is %s", folder, folder / "best")
                 return
-            refuse_changes(folder, {key: row for key, row in changed.items() if key not in accept})
+            refuse_changes(folder, changed, accept)
         try:
             Trainer(settings, ranks, checkpoint, accept).run()
         except Exception as error:
@@ -120,8 +122,10 @@ class Trainer:
         self.conditions: dict[str, Any] = {
             "data": self.prepared.fingerprint,
             "precision": self.precision,
-            "threads": torch.get_num_threads(),
+            "device": ranks.device.type,
         }
+        if ranks.device.type == "cpu":  # the number of threads decides in which order sums are rounded
+            self.conditions["threads"] = torch.get_num_threads()
         self.data = TrainingData(
             self.prepared.stores,
             settings.seed,
@@ -132,30 +136,29 @@ class Trainer:
         )
         torch.manual_seed(settings.seed)
         self.model = build_model(settings, self.prepared.tokenizer).to(ranks.device)
+        self.trained = TrainedModel(self.model, self.prepared.tokenizer, settings, self.prepared.max_source_length)
         self.optimizer = build_optimizer(self.model, train)
+        self.validator = Validator(self.prepared.valid, self.trained, self.device_tokens, self.precision)
         self.progress = Progress()
         if checkpoint:
-            before = checkpoint.conditions
-            changed = {k: (before.get(k), v) for k, v in self.conditions.items() if v != before.get(k)}
-            refuse_changes(self.folder, {key: row for key, row in changed.items() if key not in accept})
-            checkpoint.restore(self.model, self.optimizer)
-            self.progress = checkpoint.progress
-            log.info("going on from %s", checkpoint.folder)
-            if changed or checkpoint.settings != settings:
-                self._save()  # so that what was accepted once need not be accepted again
-        self.validator = self._validator(self.prepared.valid)
+            self._resume(checkpoint, accept)
         self._signum = 0
         self._finishing = False
 
-    def _validator(self, development: DevelopmentSet) -> Validator:
-        return Validator(
-            development,
-            self.prepared.tokenizer,
-            self.settings,
-            self.prepared.max_source_length,
-            self.device_tokens,
-            self.precision,
-        )
+    def _resume(self, checkpoint: Checkpoint, accept: frozenset[str]) -> None:
+        """Puts the run back to where a checkpoint stands."""
+        before = checkpoint.conditions
+        changed = {key: (before.get(key), now) for key, now in self.conditions.items() if now != before.get(key)}
+        refuse_changes(self.folder, changed, accept)
+        checkpoint.restore(self.model, self.optimizer)
+        self.progress = checkpoint.progress
+        # The best value of a finished run may be that of its average, which came after the checkpoint.
+        best = read_status(self.folder).get(f"best_{self.settings.train.best_metric}")
+        self.progress.best_value = self.progress.best_value if best is None else best
+        log.info("going on from %s", checkpoint.folder)
+        self.ranks.wait()  # until all have read it
+        if changed or checkpoint.settings != self.settings:
+            self._save()  # so that what was accepted once need not be accepted again
 
     def run(self) -> None:
         """Trains until the recipe's end, then averages, validates and tests; see `train`."""
@@ -182,7 +185,7 @@ class Trainer:
                 raise Interrupted(self._signum)
             if self.ranks.is_main:
                 self._finish()
-            self.ranks.any(0)  # the others wait here
+            self.ranks.wait()
         except Interrupted:
             if self.ranks.is_main:
                 write_status(self.folder, "interrupted", self.progress.step)
@@ -194,6 +197,7 @@ class Trainer:
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         """Asks the loop to stop behind this step; when all is saved, or when asked again, stops at once."""
+        log.info("stopping behind this step; once more stops at once")
         signal.signal(signum, signal.SIG_DFL)
         self._signum = signum
         if self._finishing:
@@ -205,8 +209,8 @@ class Trainer:
         self.model.train()
         started = time.monotonic() - progress.seconds
         for step in self.data.steps(progress.position):
-            reason = self._end_reason()
-            if self.ranks.any(reason is not None):
+            reason = self._end_reason() if self.ranks.is_main else None
+            if self.ranks.largest(reason is not None):
                 log.info("training ends: %s", reason)
                 break
             step_started = time.monotonic()
@@ -217,7 +221,7 @@ class Trainer:
                 self._validate()
             if progress.step % RELEASE_EVERY == 0:
                 release_freed_memory()
-            signum = self.ranks.any(self._signum)
+            signum = self.ranks.largest(self._signum)
             progress.seconds = time.monotonic() - started
             if progress.step % train.checkpoint_every == 0 or signum:
                 self._save()
@@ -325,58 +329,43 @@ class Trainer:
     def _validate(self, what: str = "valid") -> None:
         """Measures the model, and keeps it as the best one if it is; `what` is measured stands before the metrics."""
         progress, train = self.progress, self.settings.train
-        values, hypotheses = self.validator.measure(self.model)
+        found = self.validator.measure()
         progress.validated_step = progress.step
-        events = {f"{what}/{name}": value for name, value in values.items()}
-        self.monitor.event(progress.step, progress.seconds + values["seconds"], events)
-        value = values[train.best_metric]
+        events = {f"{what}/{name}": value for name, value in found.values().items()}
+        self.monitor.event(progress.step, progress.seconds + found.seconds, events)
+        value = found.values()[train.best_metric]
         sign = -1 if train.best_metric == "loss" else 1
         better = progress.best_value is None or sign * value > sign * progress.best_value
         log.info(
             "%s at step %s  loss %.3f  BLEU %.2f  chrF %.2f  (%.0f s)%s",
             what,
             f"{progress.step:,}",
-            *values.values(),
+            found.loss,
+            found.bleu,
+            found.chrf,
+            found.seconds,
             "  best so far" if better else "",
         )
-        samples = self.prepared.valid.samples(hypotheses, train.valid_samples)
+        samples = self.validator.samples(found.hypotheses, train.valid_samples)
         self.monitor.text(progress.step, f"{what}/samples", samples)
         if samples:
             log.info("%s", samples[0])
         if better:
             progress.best_value, progress.best_step, progress.bad_validations = value, progress.step, 0
             with atomic_folder(self.folder / "best") as temporary:
-                save_model(
-                    temporary,
-                    canonical_weights(self.model),
-                    self.prepared.tokenizer,
-                    self.settings,
-                    self.prepared.max_source_length,
-                )
+                save_model(temporary, self.trained)
         else:
             progress.bad_validations += 1
 
     def _save(self) -> None:
         """Writes a checkpoint of this step."""
         if self.ranks.is_main:
-            save_checkpoint(
-                self.folder,
-                self.model,
-                self.optimizer,
-                self.prepared.tokenizer,
-                self.settings,
-                self.prepared.max_source_length,
-                self.progress,
-                self.conditions,
-            )
+            save_checkpoint(self.folder, self.trained, self.optimizer, self.progress, self.conditions)
 
     def _finish(self) -> None:
         """Lets the average of the last checkpoints compete for the best model, and tests the winner."""
         progress, train = self.progress, self.settings.train
-        folders = checkpoint_folders(self.folder)[-train.average_last :] if train.average_last > 1 else []
-        for folder in [folder for folder in folders if not is_whole(folder)]:
-            log.warning("%s is damaged and left out of the average", folder)
-            folders.remove(folder)
+        folders = last_whole_checkpoints(self.folder, train.average_last)
         if len(folders) > 1:
             log.info("averaging the last %d checkpoints", len(folders))
             set_weights(self.model, average_weights(folders))
@@ -384,17 +373,11 @@ class Trainer:
         more: dict[str, Any] = {"best_" + train.best_metric: progress.best_value, "best_step": progress.best_step}
         if self.prepared.test:
             load_weights(self.model, find_model(self.folder) / "model.safetensors")
-            tester = self._validator(self.prepared.test)
-            scores = tester.scores(tester.translate(self.model))
+            tester = Validator(self.prepared.test, self.trained, self.device_tokens, self.precision)
+            scores = tester.scores(Translator(self.trained).translate([source for source, _ in self.prepared.test]))
             values = {"test/bleu": scores["bleu"], "test/chrf": scores["chrf"]}
             self.monitor.event(progress.step, progress.seconds, values)
             more |= values
             log.info("test, best model:\n%s", scores.text())
         write_status(self.folder, "finished", progress.step, **more)
         log.info("finished after %s; best model: %s", timedelta(seconds=round(progress.seconds)), self.folder / "best")
-
-
-def derive_seed(seed: int, *parts: int | str) -> int:
-    """Returns a seed for torch that depends on all parts: no generator state needs to be stored."""
-    digest = hashlib.blake2b("/".join(map(str, (seed, *parts))).encode(), digest_size=8).digest()
-    return int.from_bytes(digest) >> 1

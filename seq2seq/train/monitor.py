@@ -113,11 +113,11 @@ def cut_metrics(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_bytes().splitlines(keepends=True):
+    for line in path.read_bytes().split(b"\n")[:-1]:
         try:
             event = json.loads(line)
-            if line.endswith(b"\n") and event["step"] <= step and not {"average/loss", "test/bleu"} & event.keys():
-                kept.append(line)
+            if event["step"] <= step and not {"average/loss", "test/bleu"} & event.keys():
+                kept.append(line + b"\n")
         except (ValueError, KeyError, TypeError):
             continue
     temporary = path.with_name(f".{path.name}.tmp")

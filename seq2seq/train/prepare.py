@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -11,7 +11,6 @@ from itertools import chain
 import numpy as np
 
 from seq2seq.config import DataSettings, Settings, TokenizerSettings
-from seq2seq.data.batch import Batch, cut_by_tokens
 from seq2seq.data.store import PairStore, cache_folder, describe_counts, open_store
 from seq2seq.errors import DataError
 from seq2seq.files import atomic_folder, is_whole, lock
@@ -21,40 +20,7 @@ from seq2seq.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-SHOWN = 200  # characters of a line that samples show
-
-
-@dataclass(frozen=True)
-class DevelopmentSet:
-    """Lines to validate or test on, never filtered.
-
-    Attributes:
-        sources: raw lines.
-        references: raw lines.
-    """
-
-    sources: list[str]
-    references: list[str]
-
-    def batches(self, tokenizer: Tokenizer, device_tokens: int, max_length: int) -> Iterator[Batch]:
-        """Yields the pairs with text on both sides, neither longer than `max_length` tokens, in batches by length."""
-        both = zip(self.sources, self.references, strict=True)
-        pairs = [pair for pair in both if not (is_blank(pair[0]) or is_blank(pair[1]))]
-        sources = tokenizer.encode_source([source for source, _ in pairs])
-        targets = tokenizer.encode_target([target for _, target in pairs])
-        encoded = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= max_length]
-        if len(encoded) < len(pairs):
-            log.info("%d pairs are too long (data.max_length) for the validation loss", len(pairs) - len(encoded))
-        for rows in cut_by_tokens([max(map(len, pair)) for pair in encoded], device_tokens, len(encoded)):
-            yield Batch.from_ids([encoded[i][0] for i in rows], [encoded[i][1] for i in rows])
-
-    def samples(self, hypotheses: Sequence[str], n: int) -> list[str]:
-        """Returns the first `n` translations that are not empty, each with its source and reference above it."""
-        rows = [row for row in zip(self.sources, self.references, hypotheses, strict=True) if row[2]]
-        return [
-            f"  source       {source[:SHOWN]}\n  reference    {reference[:SHOWN]}\n  translation  {hypothesis[:SHOWN]}"
-            for source, reference, hypothesis in rows[:n]
-        ]
+VERSION = 1  # counts up when the same settings would train another tokenizer
 
 
 @dataclass(frozen=True)
@@ -64,15 +30,15 @@ class Prepared:
     Attributes:
         tokenizer: trained on the training corpora.
         stores: tokenised training pairs, one for each corpus.
-        valid: lines to validate on.
-        test: lines to test on at the end, if the recipe names any.
+        valid: raw pairs to validate on.
+        test: raw pairs to test on at the end, if the recipe names any.
         fingerprint: hash of the training and validation corpora; a resumed run must find the same.
     """
 
     tokenizer: Tokenizer
     stores: Sequence[PairStore]
-    valid: DevelopmentSet
-    test: DevelopmentSet | None
+    valid: list[Pair]
+    test: list[Pair] | None
     fingerprint: str
 
     @cached_property
@@ -89,32 +55,32 @@ def prepare(settings: Settings, tokenizer: Tokenizer | None = None) -> Prepared:
     """
     data = settings.data
     corpora = [open_corpus(corpus, data) for corpus in data.train]
-    valid = _development_set(open_corpus(data.valid, data))
-    test = _development_set(open_corpus(data.test, data)) if data.test else None
+    valid = _raw_pairs(open_corpus(data.valid, data))
+    test = _raw_pairs(open_corpus(data.test, data)) if data.test else None
     tokenizer = tokenizer or _tokenizer(corpora, settings.tokenizer, data)
     stores = []
     for corpus in corpora:
         store = open_store(corpus, tokenizer, data)
         stores.append(store)
         log.info("%s: %s", corpus.name, describe_counts(store.counts))
-    lines = [*valid.sources, *valid.references]
-    parts = [*(corpus.fingerprint for corpus in corpora), hashlib.sha256("\n".join(lines).encode()).hexdigest()]
+    parts = [*(corpus.fingerprint for corpus in corpora), hashlib.sha256(json.dumps(valid).encode()).hexdigest()]
     return Prepared(tokenizer, stores, valid, test, hashlib.sha256(json.dumps(parts).encode()).hexdigest())
 
 
-def _development_set(corpus: Corpus) -> DevelopmentSet:
+def _raw_pairs(corpus: Corpus) -> list[Pair]:
+    """Returns all pairs of a corpus to validate or test on: none is dropped."""
     pairs = list(corpus)
     if not any(not is_blank(source) and not is_blank(target) for source, target in pairs):
         raise DataError(f"{corpus.name}: no sentence pair with text on both sides")
-    return DevelopmentSet([source for source, _ in pairs], [target for _, target in pairs])
+    return pairs
 
 
 def _tokenizer(corpora: Sequence[Corpus], settings: TokenizerSettings, data: DataSettings) -> Tokenizer:
     """Returns the tokenizer of the training corpora, from the cache if it is there."""
-    parts = [*(corpus.fingerprint for corpus in corpora), settings.model_dump(mode="json")]
+    parts = [VERSION, *(corpus.fingerprint for corpus in corpora), settings.model_dump(mode="json")]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     folder = cache_folder(data) / f"tokenizer-{key[:32]}"
-    with lock(folder.parent):
+    with lock(folder.parent / ".locks" / folder.name):
         if not is_whole(folder):
             log.info("training the tokenizer (%s, %s tokens)", settings.model, f"{settings.vocab_size:,}")
             pairs = _sample(chain.from_iterable(corpora), settings.training_lines)

@@ -100,6 +100,20 @@ def test_steps_go_on_from_any_position() -> None:
         assert again.next == seen[i + 1].next
 
 
+def test_positions_behind_the_end_stand_for_what_follows() -> None:
+    """A run that goes on with larger steps or pools than it was started with may stand behind the end."""
+    training = data(store(1000))
+    first = next(training.steps(Position(epoch=1)))
+    for position in (
+        Position(0, training.pools_per_epoch),
+        Position(0, 99, 7),
+        Position(0, training.pools_per_epoch - 1, 999),
+    ):
+        step = next(training.steps(position))
+        assert step.next == first.next
+        assert all(np.array_equal(a, b) for a, b in zip(step.micro_batches, first.micro_batches, strict=True))
+
+
 def test_steps_hold_the_tokens_asked_for_and_micro_batches_fit() -> None:
     big = store(20_000)
     training = TrainingData([big], 1, 10_000, 4096, 1024)

@@ -14,7 +14,7 @@ from seq2seq.data.batch import Batch
 from seq2seq.decode.translator import EXTRA_LENGTH, Translator
 from seq2seq.errors import ModelError, RecipeError
 from seq2seq.files import atomic_folder
-from seq2seq.model.folder import build_model, canonical_weights, find_model, load_model, save_model
+from seq2seq.model.folder import TrainedModel, build_model, canonical_weights, find_model, load_model, save_model
 from seq2seq.text.ids import EOS, PAD
 from seq2seq.text.tokenizer import Tokenizer
 
@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():  # so that hypotheses end at different lengths
         model.target_embedding.tokens.weight[EOS] *= 2.5
     with atomic_folder(path / "best") as temporary:
-        save_model(temporary, canonical_weights(model), tokenizer, settings, 40)
+        save_model(temporary, TrainedModel(model, tokenizer, settings, 40))
     return path
 
 
@@ -80,7 +80,7 @@ def test_search_score_is_forced_score(folder: Path) -> None:
     for candidate in translator.translate_all([line], n_best=3)[0].candidates:
         batch = Batch.from_ids([source], [np.array([*candidate.tokens, EOS])])
         with torch.no_grad():
-            loss, _ = translator.model(batch)
+            loss, _ = translator.trained.model(batch)
         assert candidate.log_prob == pytest.approx(-float(loss), abs=1e-5)
 
 
@@ -113,7 +113,7 @@ def test_splitting_keeps_every_token(folder: Path) -> None:
     translator = Translator.load(folder, "cpu")
     line = "red dog sees house. " * 10 + "old cat " * 60
     parts = translator._parts(line, translator.tokenizer.encode_source([line])[0])
-    assert all(len(ids) <= translator.max_source_length and ids[-1] == EOS for ids in parts)
+    assert all(len(ids) <= translator.trained.max_source_length and ids[-1] == EOS for ids in parts)
     kept = [int(i) for ids in parts for i in ids[:-1]]
     assert kept == translator.tokenizer.encode_source([line.strip()])[0][:-1].tolist()
     assert all(translator.tokenizer.starts_word(ids[0]) for ids in parts)

@@ -16,7 +16,7 @@ def test_attention_equals_torch() -> None:
     x, memory = torch.randn(3, 5, 32), torch.randn(3, 7, 32)
     real = torch.arange(7) < torch.tensor([[7], [2], [5]])
     expected = theirs(x, memory, memory, key_padding_mask=~real)[0]
-    torch.testing.assert_close(ours.attend_to(ours.memory(memory), x, Layout.padded(real)), expected)
+    torch.testing.assert_close(ours.attend_to(ours.keys_values(memory), x, Layout.padded(real)), expected)
     causal = torch.ones(5, 5).triu(1).bool()
     expected = theirs(x, x, x, attn_mask=causal)[0]
     torch.testing.assert_close(ours(x, Layout.causal(5, x.device)), expected)
@@ -27,9 +27,9 @@ def test_beams_share_the_memory_of_their_sentence() -> None:
     attention = MultiHeadAttention(16, 2)
     memory, x = torch.randn(2, 5, 16), torch.randn(6, 1, 16)
     layout = Layout.padded(torch.arange(5) < torch.tensor([[5], [3]]))
-    shared = attention.attend_to(attention.memory(memory), x, layout)
+    shared = attention.attend_to(attention.keys_values(memory), x, layout)
     copied = Layout.padded(torch.arange(5) < torch.tensor([[5]] * 3 + [[3]] * 3))
-    expected = attention.attend_to(attention.memory(memory.repeat_interleave(3, 0)), x, copied)
+    expected = attention.attend_to(attention.keys_values(memory.repeat_interleave(3, 0)), x, copied)
     torch.testing.assert_close(shared, expected)
 
 

@@ -270,10 +270,7 @@ def test_best_model_follows_its_metric(recipe_file: Write, corpus: Path, monkeyp
         monkeypatch.setattr(validate.Validator, "loss", lambda *_, values=values: next(values))
         rising = iter([10.0, 20.0, 30.0, 40.0])
 
-        class Fake(dict):  # type: ignore[type-arg]
-            pass
-
-        monkeypatch.setattr(validate.Validator, "scores", lambda *_, r=rising: Fake(bleu=next(r), chrf=0.0))
+        monkeypatch.setattr(validate.Validator, "scores", lambda *_, r=rising: {"bleu": next(r), "chrf": 0.0})
         output = corpus / metric
         settings = load(
             recipe_file(), f"output={output}", f"train.best_metric={metric}", "train.validate_every=5",
