@@ -29,12 +29,12 @@ precision_option = click.option(
 
 def prepare_torch(threads: int | None) -> None:
     """Sets up this process for computing: its memory and, if a number is given, its CPU threads."""
-    import torch
+    from seq2seq.memory import prepare_memory
 
-    from seq2seq.memory import keep_freed_memory
-
-    keep_freed_memory()
+    prepare_memory()
     if threads:
+        import torch
+
         torch.set_num_threads(threads)
 
 

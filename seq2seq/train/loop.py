@@ -46,7 +46,7 @@ from seq2seq.train.validate import Validator
 
 log = logging.getLogger(__name__)
 
-RELEASE_EVERY = 20  # steps; often enough to bound the holes in memory, seldom enough to cost below 1 %
+RELEASE_EVERY = 100  # steps; often enough to bound the holes in memory, seldom enough to cost nothing
 
 
 class Interrupted(Exception):
