@@ -75,8 +75,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     What is no plain file, such as a pipe or /dev/stdout, is written to as it is.
     """
-    path = path.resolve()
     plain = path.is_file() or not path.exists()
+    if plain:
+        path = path.resolve()  # a link stays a link
     target = path.with_name(f".{path.name}.{os.getpid()}.tmp") if plain else path
     try:
         try:
