@@ -1,7 +1,7 @@
 """Beam search over anything that can give the next token's log-probabilities."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal, Protocol
 
@@ -69,9 +69,13 @@ class LengthPenalty:
 class _Sentence:
     """The hypotheses of one sentence that have ended so far."""
 
-    index: int
     max_length: int
-    finished: list[Hypothesis]
+    finished: list[Hypothesis] = field(default_factory=list)
+
+    def end(self, tokens: list[int], log_prob: float, penalty: Callable[[int], float]) -> None:
+        """Keeps a hypothesis that has ended behind `tokens`."""
+        length = len(tokens)
+        self.finished.append(Hypothesis(tokens, log_prob, log_prob / penalty(length + 1), length >= self.max_length))
 
     def is_done(self, best_alive: float, beam_size: int, n_best: int, penalty: Callable[[int], float]) -> bool:
         """Says whether nothing that is still alive can become one of the `n_best`, or as many ended as beams exist."""
@@ -124,11 +128,9 @@ def beam_search(
     """
     if n_best > beam_size:
         raise ValueError(f"n_best is {n_best}, more than beam_size, {beam_size}")
-    sentences = [_Sentence(i, max_lengths[i], []) for i in range(stepper.start(beam_size))]
-    done: dict[int, _Sentence] = {}
-    tokens = torch.full(
-        (len(sentences), beam_size, 1), bos, device=device
-    )  # [B, K, 1 + length]; B shrinks as sentences end
+    everyone = sentences = [_Sentence(max_lengths[i]) for i in range(stepper.start(beam_size))]
+    # [B, K, 1 + length] and [B, K]; B shrinks as sentences end.
+    tokens = torch.full((len(sentences), beam_size, 1), bos, device=device)
     scores = torch.full((len(sentences), beam_size), NEVER, device=device)
     scores[:, 0] = 0.0  # the beams of a sentence start alike: only one of them counts
     for length in count():
@@ -141,26 +143,19 @@ def beam_search(
             raise FloatingPointError("the model's log-probabilities are not numbers")
         ends = next_tokens == eos
         for i, k in (ends[:, :beam_size] & (top[:, :beam_size] > NEVER)).nonzero().tolist():
-            sentence, log_prob = sentences[i], float(top[i, k])
-            truncated = length >= sentence.max_length
-            written = tokens[i, parents[i, k], 1:].tolist()
-            sentence.finished.append(Hypothesis(written, log_prob, log_prob / penalty(length + 1), truncated))
+            sentences[i].end(tokens[i, parents[i, k], 1:].tolist(), float(top[i, k]), penalty)
         alive = ends.byte().argsort(dim=1, stable=True)[:, :beam_size]  # those that go on, best first
         scores, parents, next_tokens = (
             t.gather(1, alive) for t in (top.masked_fill(ends, NEVER), parents, next_tokens)
         )
-        kept = []
-        for i, best_alive in enumerate(scores[:, 0].tolist()):
-            if sentences[i].is_done(best_alive, beam_size, n_best, penalty):
-                done[sentences[i].index] = sentences[i]
-            else:
-                kept.append(i)
+        best = scores[:, 0].tolist()
+        kept = [i for i, s in enumerate(sentences) if not s.is_done(best[i], beam_size, n_best, penalty)]
         rows = torch.tensor(kept, dtype=torch.long, device=device)
         sentences = [sentences[i] for i in kept]
         scores, parents, next_tokens = scores[rows], parents[rows], next_tokens[rows]
         tokens = torch.cat([tokens[rows[:, None], parents], next_tokens[:, :, None]], dim=2)
         stepper.reorder((rows[:, None] * beam_size + parents).flatten())
-    return [sorted(done[i].finished, key=lambda h: -h.score)[:n_best] for i in range(len(done))]
+    return [sorted(sentence.finished, key=lambda h: -h.score)[:n_best] for sentence in everyone]
 
 
 def _mask(
