@@ -5,14 +5,12 @@ import click
 from seq2seq.cli.common import command
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.argument("run")
 @click.option(
     "--last", type=click.IntRange(1), default=5, show_default=True, help="How many checkpoints, the newest ones."
 )
 @click.option("--output", type=click.Path(), required=True, help="The model folder to write.")
-@click.version_option(package_name="seq2seq")
-@command
 def main(run: str, last: int, output: str) -> None:
     """Averages the weights of the last checkpoints of RUN, a run folder, into a model folder."""
     from pathlib import Path

@@ -2,13 +2,16 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
-from typing import ParamSpec
+from pathlib import Path
+from typing import Any, BinaryIO, ParamSpec
 
 import click
 
 from seq2seq.errors import Seq2SeqError
+from seq2seq.files import whole_file
 
 P = ParamSpec("P")
 
@@ -38,8 +41,21 @@ def prepare_torch(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def command(function: Callable[P, None]) -> Callable[P, None]:
-    """Turns the errors that a user can mend into one message on stderr and the exit code they carry."""
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options that were given: those left out keep what the recipe says."""
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def open_output(path: str | None) -> AbstractContextManager[BinaryIO]:
+    """Returns the file that results go to, or stdout; see `files.whole_file`."""
+    return whole_file(Path(path)) if path else nullcontext(sys.stdout.buffer)
+
+
+def command(function: Callable[P, None]) -> click.Command:
+    """Makes a command of a function and its options.
+
+    Errors that a user can mend become one message on stderr and the exit code they carry.
+    """
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -60,7 +76,8 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
                 raise
             _leave("out of memory; lower train.device_tokens, or --batch-tokens where text is translated", 2)
 
-    return run
+    versioned = click.version_option(package_name="seq2seq")(run)
+    return click.command(context_settings={"help_option_names": ["-h", "--help"]})(versioned)
 
 
 def _leave(message: str, code: int) -> None:

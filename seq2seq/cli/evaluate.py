@@ -1,7 +1,6 @@
 """seq2seq-evaluate: how good translations are."""
 
 import json
-from typing import Any
 
 import click
 
@@ -10,13 +9,14 @@ from seq2seq.cli.common import (
     beam_size_option,
     command,
     device_option,
+    given,
     precision_option,
     prepare_torch,
     threads_option,
 )
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.argument("model", required=False)
 @click.option("--source", type=click.Path(), help="Text that MODEL translates.")
 @click.option("--hypothesis", type=click.Path(), help="Translations to score, instead of MODEL and --source.")
@@ -28,8 +28,6 @@ from seq2seq.cli.common import (
 @precision_option
 @device_option
 @threads_option
-@click.version_option(package_name="seq2seq")
-@command
 def main(
     model: str | None,
     source: str | None,
@@ -43,12 +41,12 @@ def main(
     device: str,
     threads: int | None,
 ) -> None:
-    r"""Scores the translations of MODEL, or those in a file, against references: BLEU, chrF and TER by sacrebleu.
+    """Scores the translations of MODEL, or those in a file, against references: BLEU, chrF and TER by sacrebleu.
 
     \b
     seq2seq-evaluate runs/demo --source test.en --reference test.de
     seq2seq-evaluate --hypothesis output.de --reference test.de
-    """
+    """  # noqa: D301 (click reads the control character)
     from pathlib import Path
 
     from seq2seq.errors import DataError, Seq2SeqError
@@ -62,23 +60,18 @@ def main(
         raise Seq2SeqError("--beam-size, --batch-tokens, --precision and --output go with MODEL, not with --hypothesis")
     if output and not Path(output).absolute().parent.is_dir():
         raise Seq2SeqError(f"{output}: its folder does not exist")
-    references = list(read_lines(Path(reference)))
-    if hypothesis is not None:
-        hypotheses = list(read_lines(Path(hypothesis)))
-        name = hypothesis
+    given_lines = str(hypothesis if model is None else source)
+    lines, references = list(read_lines(Path(given_lines))), list(read_lines(Path(reference)))
+    if len(lines) != len(references):
+        raise DataError(f"{given_lines} has {len(lines):,} lines and {reference} has {len(references):,}")
+    if model is None:
+        hypotheses = lines
     else:
         prepare_torch(threads)
         from seq2seq.decode.translator import Translator
 
-        sources = list(read_lines(Path(str(source))))
-        if len(sources) != len(references):
-            raise DataError(f"{source} has {len(sources):,} lines and {reference} has {len(references):,}")
-        decode: dict[str, Any] = {"beam_size": beam_size, "batch_tokens": batch_tokens, "precision": precision}
-        chosen = {key: value for key, value in decode.items() if value is not None}
-        hypotheses = Translator.load(str(model), device, **chosen).translate(sources)
-        name = str(source)
-    if len(hypotheses) != len(references):
-        raise DataError(f"{name} has {len(hypotheses):,} lines and {reference} has {len(references):,}")
+        decode = given({"beam_size": beam_size, "batch_tokens": batch_tokens, "precision": precision})
+        hypotheses = Translator.load(model, device, **decode).translate(lines)
     if output:
         with whole_file(Path(output)) as file:
             file.writelines(line.encode() + b"\n" for line in hypotheses)

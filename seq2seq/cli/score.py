@@ -2,8 +2,6 @@
 
 import json
 import math
-import sys
-from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -12,13 +10,15 @@ from seq2seq.cli.common import (
     batch_tokens_option,
     command,
     device_option,
+    given,
+    open_output,
     precision_option,
     prepare_torch,
     threads_option,
 )
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.argument("model")
 @click.option("--source", type=click.Path(), required=True, help="Text file, plain or .gz.")
 @click.option("--target", type=click.Path(), required=True, help="Its translation, line by line.")
@@ -29,8 +29,6 @@ from seq2seq.cli.common import (
 @precision_option
 @device_option
 @threads_option
-@click.version_option(package_name="seq2seq")
-@command
 def main(
     model: str,
     source: str,
@@ -49,13 +47,12 @@ def main(
     from pathlib import Path
 
     from seq2seq.decode.scorer import Scorer
-    from seq2seq.files import whole_file
     from seq2seq.text.corpora import aligned_lines
 
-    scorer = Scorer.load(model, device, **{key: value for key, value in decode.items() if value is not None})
+    scorer = Scorer.load(model, device, **given(decode))
     pairs = aligned_lines(Path(source), Path(target))
     total, n_tokens, n_lines = 0.0, 0, 0
-    with whole_file(Path(output)) if output else nullcontext(sys.stdout.buffer) as out:
+    with open_output(output) as out:
         for line in scorer.score_stream(pairs):
             text = json.dumps(line.record(), ensure_ascii=False) if form == "jsonl" else f"{line.log_prob:.6f}"
             out.write(text.encode() + b"\n")

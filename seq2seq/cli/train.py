@@ -8,7 +8,7 @@ import click
 from seq2seq.cli.common import command, device_option, prepare_torch, threads_option
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.argument("recipe", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--dry-run", is_flag=True, help="Print settings, sizes and estimates, prepare the data, and stop.")
@@ -16,8 +16,6 @@ from seq2seq.cli.common import command, device_option, prepare_torch, threads_op
 @click.option("--accept", multiple=True, metavar="KEY", help="Go on with a run although KEY has changed.")
 @device_option
 @threads_option
-@click.version_option(package_name="seq2seq")
-@command
 def main(
     recipe: str | None,
     overrides: tuple[str, ...],

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -12,13 +11,15 @@ from seq2seq.cli.common import (
     beam_size_option,
     command,
     device_option,
+    given,
+    open_output,
     precision_option,
     prepare_torch,
     threads_option,
 )
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.argument("model")
 @click.option("--input", "source", type=click.Path(), help="Text file, plain or .gz.  [default: stdin]")
 @click.option("--output", type=click.Path(), help="Where the translations go.  [default: stdout]")
@@ -37,8 +38,6 @@ from seq2seq.cli.common import (
 @precision_option
 @device_option
 @threads_option
-@click.version_option(package_name="seq2seq")
-@command
 def main(
     model: str,
     source: str | None,
@@ -60,11 +59,9 @@ def main(
 
     from seq2seq.decode.translator import STREAM_LINES, Translator
     from seq2seq.errors import Seq2SeqError
-    from seq2seq.files import whole_file
     from seq2seq.text.lines import forgiving_lines, read_raw
 
-    chosen = {key: value for key, value in decode.items() if value is not None}
-    translator = Translator.load(model, device, batch_size, **chosen)
+    translator = Translator.load(model, device, batch_size, **given(decode))
     if n_best > translator.decode.beam_size:
         raise Seq2SeqError(f"--n-best {n_best} is more than the beam size, {translator.decode.beam_size}")
     if n_best > 1 and form == "text":
@@ -75,7 +72,7 @@ def main(
     # Who types wants an answer to each line; everybody else wants many lines at once.
     at_once = 1 if source is None and sys.stdin.isatty() else STREAM_LINES
     written = split = truncated = 0
-    with whole_file(Path(output)) if output else nullcontext(sys.stdout.buffer) as out:
+    with open_output(output) as out:
         for translation in translator.translate_stream(lines, n_best, at_once):
             record = translation.record(n_best) if form == "jsonl" else None
             text = json.dumps(record, ensure_ascii=False) if record else translation.text

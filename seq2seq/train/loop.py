@@ -14,7 +14,6 @@ import torch
 
 from seq2seq.config import Settings, settings_to_yaml
 from seq2seq.data.order import Step, TrainingData, derive_seed
-from seq2seq.decode.translator import Translator
 from seq2seq.errors import DivergedError, ModelError, RunError
 from seq2seq.files import atomic_folder, lock
 from seq2seq.memory import release_freed_memory
@@ -374,7 +373,7 @@ class Trainer:
         if self.prepared.test:
             load_weights(self.model, find_model(self.folder) / "model.safetensors")
             tester = Validator(self.prepared.test, self.trained, self.device_tokens, self.precision)
-            scores = tester.scores(Translator(self.trained).translate([source for source, _ in self.prepared.test]))
+            scores = tester.scores(tester.translate())
             values = {"test/bleu": scores["bleu"], "test/chrf": scores["chrf"]}
             self.monitor.event(progress.step, progress.seconds, values)
             more |= values

@@ -65,7 +65,7 @@ class Validator:
         loss = self.loss()
         if not math.isfinite(loss):
             raise DivergedError(f"the validation loss is {loss}: training has diverged; lower train.learning_rate")
-        hypotheses = Translator(self.trained).translate([source for source, _ in self.pairs])
+        hypotheses = self.translate()
         scores = self.scores(hypotheses)
         return Measurement(loss, scores["bleu"], scores["chrf"], time.monotonic() - started, hypotheses)
 
@@ -78,6 +78,10 @@ class Validator:
                     summed, n = self.trained.model(batch.to(self.trained.device))
                 total, n_tokens = total + float(summed), n_tokens + n
         return total / n_tokens
+
+    def translate(self) -> list[str]:
+        """Returns the model's translations of the sources by beam search."""
+        return Translator(self.trained).translate([source for source, _ in self.pairs])
 
     def scores(self, hypotheses: Sequence[str]) -> Scores:
         """Returns BLEU and chrF of translations of the sources."""
