@@ -15,6 +15,9 @@ from seq2seq.files import whole_file
 
 P = ParamSpec("P")
 
+target_language_option = click.option(
+    "--target-language", metavar="CODE", help="Language to translate into, of a model of several."
+)
 device_option = click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ... or auto.")
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores; 1 under torchrun]"

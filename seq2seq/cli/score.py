@@ -14,6 +14,7 @@ from seq2seq.cli.common import (
     open_output,
     precision_option,
     prepare_torch,
+    target_language_option,
     threads_option,
 )
 
@@ -26,6 +27,7 @@ from seq2seq.cli.common import (
 @click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text", show_default=True,
               help="text: the log-probability of each line; jsonl: that of each token too.")  # fmt: skip
 @batch_tokens_option
+@target_language_option
 @precision_option
 @device_option
 @threads_option

@@ -2,10 +2,14 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from seq2seq.cli.common import command, device_option, prepare_torch, threads_option
+
+if TYPE_CHECKING:
+    from seq2seq.config import Recipe
 
 
 @command
@@ -31,13 +35,47 @@ def main(
     when started with torchrun: torchrun --nproc-per-node 2 --no-python seq2seq-train RECIPE.
     """
     import seq2seq.config as config
-    from seq2seq.errors import RecipeError
 
     if explain is not None:
         click.echo(config.explain(explain))
         return
     if recipe is None:
         raise click.UsageError("Missing argument 'RECIPE'; for example recipes/demo.yaml.")
+    if dry_run:
+        from seq2seq.train.estimate import estimate
+
+        loaded = _load(recipe, overrides, accept)
+        prepare_torch(threads)
+        click.echo(config.describe(loaded))
+        click.echo(estimate(loaded.settings, device))
+        return
+    # Several ranks join first, so that all end, with one message, when one of them cannot read the recipe. One alone
+    # reads first: a mistyped key is shown at once, before torch is imported.
+    early = None if int(os.environ.get("WORLD_SIZE", 1)) > 1 else _load(recipe, overrides, accept)
+    from seq2seq.train.distributed import join_ranks
+    from seq2seq.train.loop import Interrupted, train
+
+    prepare_torch(threads)
+    interruption = None
+    with join_ranks(device) as ranks:
+        with ranks.main_first():
+            loaded = early or _load(recipe, overrides, accept)
+        try:
+            train(loaded.settings, ranks, frozenset(accept))
+        except Interrupted as stopped:
+            interruption = stopped
+    if interruption:
+        if ranks.is_main:
+            click.echo(str(interruption), err=True)
+        # torchrun counts any other exit code of a worker as a failure; status.json says what happened.
+        sys.exit(0 if ranks.world_size > 1 else 128 + interruption.signum)
+
+
+def _load(recipe: str, overrides: tuple[str, ...], accept: tuple[str, ...]) -> "Recipe":
+    """Reads the recipe, warns of what is senseless in it, and checks which changes are accepted."""
+    import seq2seq.config as config
+    from seq2seq.errors import RecipeError
+
     loaded = config.load_recipe(recipe, overrides)
     if int(os.environ.get("RANK", 0)) == 0:
         for warning in loaded.warnings:
@@ -45,23 +83,7 @@ def main(
     known = {*config.leaves(loaded.settings), "data", "device", "precision", "threads"}
     for key in set(accept) - known:
         raise RecipeError(f"--accept {key}: unknown key; a refused run names the keys that it can be told to accept")
-    prepare_torch(threads)
-    if dry_run:
-        from seq2seq.train.estimate import estimate
-
-        click.echo(config.describe(loaded))
-        click.echo(estimate(loaded.settings, device))
-        return
-    from seq2seq.train.distributed import join_ranks
-    from seq2seq.train.loop import Interrupted, train
-
-    with join_ranks(device) as ranks:
-        try:
-            train(loaded.settings, ranks, frozenset(accept))
-        except Interrupted as interruption:
-            click.echo(str(interruption), err=True)
-            # torchrun counts any other exit code of a worker as a failure; status.json says what happened.
-            sys.exit(0 if ranks.world_size > 1 else 128 + interruption.signum)
+    return loaded
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from seq2seq.cli.common import (
     open_output,
     precision_option,
     prepare_torch,
+    target_language_option,
     threads_option,
 )
 
@@ -35,6 +36,7 @@ from seq2seq.cli.common import (
 @click.option("--max-length-ratio", type=float, help="Longest translation: this times the source's tokens, plus 10.")
 @batch_tokens_option
 @click.option("--batch-size", type=click.IntRange(1), help="Sentences translated at once, at the most.")
+@target_language_option
 @precision_option
 @device_option
 @threads_option

@@ -1,5 +1,6 @@
 """Recipes: typed, checked settings from a YAML file and the command line."""
 
+from seq2seq.config.corpora import Corpus, HubDataset, JsonlFile, ParallelFiles, TsvFile
 from seq2seq.config.explain import describe, editor_schema, explain, value_text
 from seq2seq.config.recipe import (
     Recipe,
@@ -11,12 +12,10 @@ from seq2seq.config.recipe import (
     settings_to_yaml,
 )
 from seq2seq.config.settings import (
-    Corpus,
     DataSettings,
     DecodeSettings,
-    HubDataset,
     ModelSettings,
-    ParallelFiles,
+    NoiseSettings,
     Settings,
     TokenizerSettings,
     TrainSettings,
@@ -28,13 +27,16 @@ __all__ = [
     "DataSettings",
     "DecodeSettings",
     "HubDataset",
+    "JsonlFile",
     "ModelSettings",
+    "NoiseSettings",
     "ParallelFiles",
     "Recipe",
     "RecipeFaults",
     "Settings",
     "TokenizerSettings",
     "TrainSettings",
+    "TsvFile",
     "describe",
     "differences",
     "editor_schema",

@@ -5,7 +5,17 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from seq2seq.config.schema import ROOT, KeyPath, Shape, field_shape, limit_text, nearest, nearest_key, shape_at
+from seq2seq.config.schema import (
+    ROOT,
+    KeyPath,
+    Shape,
+    field_shape,
+    kind_key,
+    limit_text,
+    nearest,
+    nearest_key,
+    shape_at,
+)
 from seq2seq.config.settings import Settings
 from seq2seq.config.tree import Fault, RecipeFaults, Tree, dotted
 
@@ -34,10 +44,15 @@ def check(tree: Tree) -> Settings:
     return settings
 
 
-def _without_null_sections(root: dict[str, Any]) -> dict[str, Any]:
+def _without_null_sections(values: dict[str, Any], shape: Shape = ROOT) -> dict[str, Any]:
     """Treats a section whose keys are all commented out as one that sets nothing."""
-    sections = {name for name, info in ROOT.fields().items() if field_shape(info).sections}
-    return {name: {} if value is None and name in sections else value for name, value in root.items()}
+    result = dict(values)
+    for name, info in shape.fields().items():
+        inner = field_shape(info)
+        if len(inner.sections) == 1 and name in values:
+            value = {} if values[name] is None else values[name]
+            result[name] = _without_null_sections(value, inner) if isinstance(value, dict) else value
+    return result
 
 
 def _faults(error: ValidationError, tree: Tree) -> list[Fault]:
@@ -54,11 +69,12 @@ def _describe(details: ErrorDetails, tree: Tree) -> tuple[int, KeyPath, str]:
     """Returns how much an error says (less is more), the key it is about, and what it says in words."""
     kind, location, value, context = details["type"], details["loc"], details["input"], details.get("ctx", {})
     if kind == "extra_forbidden":
-        path = (*shape_at(location[:-1])[1], location[-1])
-        return 0, path, _unknown(path)
+        section, above = shape_at(location[:-1])
+        path = (*above, location[-1])
+        return 0, path, _unknown(path, section)
     shape, path = shape_at(location)
     if kind == "conflict":
-        blamed = [(*path[:-1], key) for key in context["keys"]]
+        blamed: list[KeyPath] = [(*path[:-1], *key.split(".")) for key in context["keys"]]
         return 0, next((key for key in blamed if key in tree.places), blamed[0]), context["reason"]
     if kind == "missing":
         return 0, path, f"missing; it must be {shape.expected}"
@@ -68,14 +84,15 @@ def _describe(details: ErrorDetails, tree: Tree) -> tuple[int, KeyPath, str]:
     return 1, path, f"is {_quoted(value)}, must be {shape.expected}{_hint(value, shape)}"
 
 
-def _unknown(path: KeyPath) -> str:
-    section, _ = shape_at(path[:-1])
-    if path[-1] in section.fields():
-        return "does not go with the other keys: a corpus has either source and target or dataset"
+def _unknown(path: KeyPath, section: Shape) -> str:
+    kinds = shape_at(path[:-1])[0].kinds(str(path[-1]))
+    if kinds:
+        (kind,) = map(kind_key, section.sections)
+        return f"does not go with {kind}, only with {' or '.join(kinds)}: a corpus is of one kind"
     *sections, name = str(path[-1]).split(".")
     if len(path) == 1 and sections and dotted(shape_at([*sections, name])[1]) == path[0]:
         return f"unknown key; write {name} below {'.'.join(sections)} instead"
-    near = nearest_key(path)
+    near = nearest_key(path, section)
     return f"unknown key; did you mean {near}?" if near else f"unknown key; valid are {', '.join(section.fields())}"
 
 

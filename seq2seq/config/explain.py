@@ -25,17 +25,27 @@ def explain(key: str) -> str:
         near = nearest_key((*known, path[len(known)]))
         raise RecipeError(f"{key}: unknown key" + (f"; did you mean {near}?" if near else ""))
     name = ".".join("N" if part.isdecimal() else part for part in path)
-    found = {entry.name: entry for entry in keys()}
-    below = [_line(entry) for entry in found.values() if entry.name.startswith(f"{name}.")]
-    text = f"{name}\n  {_entry_facts(found, name)}"
-    return "\n".join([text, "", *below]) if below else text
+    listed = _listed(name)
+    lines = [name, *(f"  {line}" for line in _entry_lines(listed))]
+    below = [_line(entry) for entry in keys() if entry.name.startswith(f"{listed}.")]
+    return "\n".join([*lines, "", *below] if below else lines)
 
 
-def _entry_facts(found: dict[str, Key], name: str) -> str:
-    if name in found:
-        return f"{_facts(found[name])}\n  {found[name].info.description}"
-    whole = found[name.rpartition(".")[0]]  # the list that the entry is of
-    return f"{whole.shape.item.expected if whole.shape.item else ''}\n  {whole.info.description}"
+def _listed(name: str) -> str:
+    """Returns the name by which `keys` lists a key: of sections with the same keys only the first one has them."""
+    for entry in keys():
+        below = name.removeprefix(f"{entry.name}.").removeprefix("N.")
+        if entry.same_as and name.startswith(f"{entry.name}.") and below != "N":
+            return f"{entry.same_as}.{below}"
+    return name
+
+
+def _entry_lines(name: str) -> list[str]:
+    entries = [entry for entry in keys() if entry.name == name]
+    if entries:
+        return [line for entry in entries for line in (_facts(entry), _description(entry))]
+    (whole,) = [entry for entry in keys() if entry.name == name.removesuffix(".N")]  # the list that the entry is of
+    return [whole.shape.item.expected if whole.shape.item else "", _description(whole)]
 
 
 def _facts(entry: Key) -> str:
@@ -43,15 +53,24 @@ def _facts(entry: Key) -> str:
 
 
 def _default(entry: Key) -> str:
+    name = entry.name.rpartition(".")[2]
+    if name in entry.kinds:
+        return "required for this kind"
+    kinds = f" with {' or '.join(entry.kinds)}" if entry.kinds else ""
     if entry.info.is_required():
-        return "required"
+        return f"required{kinds}"
     if entry.shape.sections and entry.info.default is not None:
         return "optional"
-    return f"default {value_text(entry.info.default)}"
+    return f"default {value_text(entry.info.default)}{',' if kinds else ''}{kinds}"
+
+
+def _description(entry: Key) -> str:
+    below = f" Its keys are those of {entry.same_as}." if entry.same_as else ""
+    return f"{entry.info.description}{below}"
 
 
 def _line(entry: Key) -> str:
-    return f"  {entry.name}: {_facts(entry)}. {entry.info.description}"
+    return f"  {entry.name}: {_facts(entry)}. {_description(entry)}"
 
 
 def value_text(value: object) -> str:

@@ -3,13 +3,14 @@
 import difflib
 import types
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from seq2seq.config.settings import Settings, Words
+from seq2seq.config.section import Words
+from seq2seq.config.settings import Settings
 
 KeyPath = tuple[str | int, ...]
 
@@ -42,14 +43,38 @@ class Shape:
         """Returns the keys of a section, those of all its classes together."""
         return {name: info for section in self.sections for name, info in section.model_fields.items()}
 
+    def narrowed(self, name: str) -> "Shape | None":
+        """Returns the section of the one of its classes that has this name, if there is one."""
+        section = [section for section in self.sections if section.__name__ == name]
+        return replace(self, item=None, sections=tuple(section)) if section else None
+
+    def kinds(self, key: str) -> list[str]:
+        """Returns those of its classes that have a key, each named by the key that tells it from the others."""
+        return [kind_key(section) for section in self.sections if key in section.model_fields]
+
+
+def kind_key(section: type[BaseModel]) -> str:
+    """Returns the key that tells a class of sections from others that may stand in the same place: its first one."""
+    return next(name for name, info in section.model_fields.items() if info.is_required())
+
 
 @dataclass(frozen=True)
 class Key:
-    """One key of a recipe with all that is known about it; `N` in its name stands for the number of a list entry."""
+    """One key of a recipe with all that is known about it.
+
+    Attributes:
+        name: in full; `N` stands for the number of a list entry.
+        shape: what its value may be.
+        info: its field.
+        kinds: where only some of the classes of its section have it, the keys that tell these from the others.
+        same_as: name of the section that has the same keys as this one, which are then not listed again.
+    """
 
     name: str
     shape: Shape
     info: FieldInfo
+    kinds: tuple[str, ...] = ()
+    same_as: str = ""
 
 
 ROOT = Shape(expected="a mapping of keys", sections=(Settings,))
@@ -126,8 +151,8 @@ def shape_at(path: Sequence[str | int]) -> tuple[Shape, KeyPath]:
     """Follows a path of keys as far as the settings know it.
 
     Args:
-        path: keys and numbers of list entries; whatever the settings do not know (such as pydantic's names for the
-            members of a union) is left out.
+        path: keys and numbers of list entries; the name of a class says which of a section's classes is meant.
+            Whatever the settings do not know (such as pydantic's other names for members of a union) is left out.
 
     Returns:
         The last shape that was reached and the path to it.
@@ -140,31 +165,50 @@ def shape_at(path: Sequence[str | int]) -> tuple[Shape, KeyPath]:
             shape, known = field_shape(fields[str(part)]), (*known, part)
         elif shape.item and (isinstance(part, int) or part.isdecimal() or part == "N"):
             shape, known = shape.item, (*known, part)
+        else:
+            shape = shape.narrowed(str(part)) or shape
     return shape, known
 
 
-def keys(shape: Shape = ROOT, prefix: str = "") -> Iterator[Key]:
-    """Lists every key of a section and of the sections below it, in the order of the classes."""
-    for name, info in shape.fields().items():
+def keys() -> Iterator[Key]:
+    """Lists every key of a recipe, in the order of the classes."""
+    return _keys(ROOT, "", {})
+
+
+def _keys(shape: Shape, prefix: str, listed: dict[tuple[type[BaseModel], ...], str]) -> Iterator[Key]:
+    found: dict[tuple[str, str | None], tuple[FieldInfo, list[type[BaseModel]]]] = {}
+    for section in shape.sections:
+        for name, info in section.model_fields.items():
+            found.setdefault((name, info.description), (info, []))[1].append(section)
+    for (name, _), (info, sections) in found.items():
+        kinds = () if len(sections) == len(shape.sections) else tuple(map(kind_key, sections))
         inner = field_shape(info)
-        yield Key(prefix + name, inner, info)
+        same_as = listed.get(inner.sections, "")
+        yield Key(prefix + name, inner, info, kinds, same_as)
         below = inner.item if inner.item and inner.item.sections else inner
-        yield from keys(below, f"{prefix}{name}{'.N' if below is inner.item else ''}.")
+        place = f"{prefix}{name}{'.N' if below is inner.item else ''}"
+        if below.sections and not same_as:
+            listed[below.sections] = place
+            yield from _keys(below, f"{place}.", listed)
 
 
-def nearest_key(path: KeyPath) -> str | None:
+def nearest_key(path: KeyPath, section: Shape | None = None) -> str | None:
     """Returns the full name of the key that was probably meant by an unknown one.
 
     The section where the unknown key stands is searched first, then all the others.
+
+    Args:
+        path: the unknown key.
+        section: the section, where its class is known.
     """
-    section, known = shape_at(path[:-1])
+    whole, known = shape_at(path[:-1])
     name = str(path[-1])
     prefix = "".join(f"{part}." for part in known)
-    neighbours = {field: prefix + field for field in section.fields()}
     everywhere: dict[str, str] = {}
     for key in keys():
         everywhere.setdefault(key.name.rpartition(".")[2], key.name)
-    for candidates, cutoff in ((neighbours, 0.65), (everywhere, 0.7)):
+    neighbours = [{field: prefix + field for field in shape.fields()} for shape in (section or whole, whole)]
+    for candidates, cutoff in ((neighbours[0], 0.65), (neighbours[1], 0.65), (everywhere, 0.7)):
         near = candidates.get(_SYNONYMS.get(name, name)) or _nearest_full_name(name, candidates, cutoff)
         if near:
             return near
@@ -175,7 +219,7 @@ def _nearest_full_name(name: str, candidates: dict[str, str], cutoff: float) -> 
     begins = [
         key for key in candidates if len(name) > 3 and len(key) > 3 and (key.startswith(name) or name.startswith(key))
     ]
-    near = begins or nearest(name, list(candidates), cutoff)
+    near = sorted(begins, key=lambda key: abs(len(key) - len(name))) or nearest(name, list(candidates), cutoff)
     return candidates[near[0]] if near else None
 
 

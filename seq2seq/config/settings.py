@@ -4,89 +4,35 @@ A default stands once, on its field, with its description below it. `--explain`,
 editor schema are all made from here.
 """
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationInfo, field_validator
+
+from seq2seq.config.corpora import Corpora, Corpus, HubDataset
+from seq2seq.config.section import (
+    Count,
+    DropRate,
+    Language,
+    Name,
+    OptionalName,
+    Precision,
+    Section,
+    Share,
+    conflict,
+)
 
 
-@dataclass(frozen=True)
-class Words:
-    """What a value must be, in a user's words, where the type alone does not say it."""
+class NoiseSettings(Section):
+    """Shares of the training pairs that are changed, anew in each epoch, so that a model stands such text."""
 
-    text: str
-
-
-class Section(BaseModel):
-    """What all sections share: unknown keys are errors, values never change, defaults pass the same checks."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-        validate_default=True,  # so that a value is checked against the default of another key too
-        allow_inf_nan=False,
-        protected_namespaces=(),
-    )
-
-
-def _blank_if_null(value: object) -> object:
-    return "" if value is None else value
-
-
-Name = Annotated[str, Field(min_length=1)]
-OptionalName = Annotated[str, BeforeValidator(_blank_if_null)]
-Language = Annotated[
-    str, Field(pattern=r"^[A-Za-z]{2,}([-_][A-Za-z0-9]+)*$"), Words("a language code such as en or pt-BR")
-]
-Share = Annotated[float, Field(ge=0, lt=1)]
-DropRate = Annotated[float, Field(ge=0, le=0.9)]
-Count = Annotated[int, Field(ge=1)]
-Precision = Literal["auto", "fp32", "bf16"]
-
-
-def _conflict(reason: str, *keys: str) -> PydanticCustomError:
-    """Two keys of a section that do not go together; the first of `keys` that the recipe sets is blamed."""
-    return PydanticCustomError("conflict", "{reason}", {"reason": reason, "keys": list(keys)})
-
-
-class ParallelFiles(Section):
-    """Two text files, plain or .gz, whose lines with the same number are translations of each other."""
-
-    source: Name
-    """File with one source sentence per line, below data.root."""
-    target: Name
-    """File with the translation of each line, below data.root."""
-    weight: float = Field(default=1.0, gt=0)
-    """How often each pair comes in an epoch."""
-
-
-class HubDataset(Section):
-    """A translation dataset of the Hugging Face hub, or a local folder in its layout."""
-
-    dataset: Name
-    """Name on the Hugging Face hub, such as wmt/wmt14, or a folder in its layout below data.root."""
-    config: str | None = None
-    """Configuration of the dataset, such as de-en; null: its only one."""
-    split: Name = "train"
-    """Split of the dataset."""
-    revision: str | None = None
-    """Branch, tag or commit of the dataset; null: the newest."""
-    weight: float = Field(default=1.0, gt=0)
-    """How often each pair comes in an epoch."""
-
-
-def _kind_of_corpus(value: object) -> str:
-    is_hub = "dataset" in value if isinstance(value, dict) else isinstance(value, HubDataset)
-    return "hub" if is_hub else "files"
-
-
-Corpus = Annotated[
-    Annotated[ParallelFiles, Tag("files")] | Annotated[HubDataset, Tag("hub")],
-    Discriminator(_kind_of_corpus),
-    Words("a corpus, {source: FILE, target: FILE} or {dataset: NAME}"),
-]
+    upper_case: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of pairs whose both sides are written in capitals."""
+    title_case: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of pairs of whose both sides each word begins with a capital."""
+    no_final_punctuation: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of pairs that lose the punctuation at the end of both sides."""
+    typing_errors: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of pairs in whose source some letters are missing, doubled, swapped or mistyped."""
 
 
 class DataSettings(Section):
@@ -100,10 +46,18 @@ class DataSettings(Section):
     """Code of the language that is translated into."""
     train: Annotated[list[Corpus], Field(min_length=1)]
     """Corpora to train on, one or more."""
-    valid: Corpus
-    """Corpus that the model is validated with during training."""
-    test: Corpus | None = None
-    """Corpus that the best model is tested with at the end; null: no test."""
+    valid: Corpora
+    """Corpus that the model is validated with during training, or several: the mean of their scores then counts."""
+    test: Corpora | None = None
+    """Corpus, or several, that the best model is tested with at the end; null: no test."""
+    tags: bool = False
+    """Whether a token for the target language stands in front of each source: one model for several directions."""
+    temperature: float = Field(default=1.0, ge=1)
+    """T in the share of each corpus, (weight * pairs)^(1/T): above 1 small corpora come more often, large ones less."""
+    drop_duplicates: bool = False
+    """Whether a pair that stands in a corpus more than once is trained on only once."""
+    noise: NoiseSettings = NoiseSettings()
+    """Changes of the training text that make a model robust."""
     max_length: int = Field(default=256, ge=2)
     """Longest side of a training pair in tokens, end of sentence included; longer pairs are dropped and counted."""
     max_ratio: float = Field(default=5.0, ge=1)
@@ -113,24 +67,64 @@ class DataSettings(Section):
     cache: OptionalName = ""
     """Folder of tokenised corpora; empty: $XDG_CACHE_HOME/seq2seq or ~/.cache/seq2seq."""
 
+    @property
+    def streaming(self) -> bool:
+        """Whether a training corpus is streamed."""
+        return any(isinstance(corpus, HubDataset) and corpus.streaming for corpus in self.train)
+
+    @property
+    def valid_corpora(self) -> list[Corpus]:
+        """The corpora to validate on."""
+        return self.valid if isinstance(self.valid, list) else [self.valid]
+
+    @property
+    def test_corpora(self) -> list[Corpus]:
+        """The corpora to test on, if any."""
+        if self.test is None:
+            return []
+        return self.test if isinstance(self.test, list) else [self.test]
+
+    def languages(self, corpus: Corpus) -> tuple[str, str]:
+        """Returns the source and target language of a corpus."""
+        return corpus.source_language or self.source_language, corpus.target_language or self.target_language
+
+    @field_validator("temperature", "drop_duplicates")
+    @classmethod
+    def _needs_all_pairs(cls, value: float, info: ValidationInfo) -> float:
+        streams = [c for c in info.data.get("train", []) if isinstance(c, HubDataset) and c.streaming]
+        default = cls.model_fields[str(info.field_name)].default
+        if streams and value != default:
+            reason = f"{info.field_name} needs to know all pairs of a corpus, and {streams[0].dataset} is streamed"
+            raise conflict(reason, str(info.field_name))
+        return value
+
 
 class TokenizerSettings(Section):
     """How text is cut into tokens."""
 
-    type: Literal["sentencepiece"] = "sentencepiece"
-    """Kind of tokenizer."""
+    type: Literal["sentencepiece", "characters"] = "sentencepiece"
+    """Kind of tokenizer: subwords, or a token for each character."""
     model: Literal["unigram", "bpe"] = "unigram"
     """Subword model that SentencePiece trains."""
     vocab_size: int = Field(default=8000, ge=16)
-    """Number of tokens in the vocabulary, special ones included; of each side where it is not shared."""
+    """Tokens in the vocabulary, special ones included, of each side where it is not shared; of characters the most."""
     shared: bool = True
     """Whether both languages share one vocabulary."""
     character_coverage: float = Field(default=1.0, ge=0.9, le=1)
     """Share of the characters of the text that get tokens; 0.9995 suits Chinese and Japanese."""
     training_lines: int = Field(default=1_000_000, ge=1)
     """Lines of each side, drawn at random, on which the tokenizer is trained."""
+    sample_alpha: float = Field(default=0.0, ge=0, le=1)
+    """Subword sampling in training, 0: none; of unigram the smoothness (0.1 varies most), of bpe the dropout (0.1)."""
     lossless: bool = False
     """Whether decoding gives back every text exactly: no normalisation, bytes for rare characters, whitespace kept."""
+
+    @field_validator("sample_alpha")
+    @classmethod
+    def _characters_are_never_sampled(cls, alpha: float, info: ValidationInfo) -> float:
+        if alpha and info.data.get("type") == "characters":
+            raise conflict("sample_alpha samples subwords, and characters have none", "sample_alpha", "type")
+        return alpha
 
 
 class ModelSettings(Section):
@@ -166,13 +160,17 @@ class ModelSettings(Section):
     def _heads_divide_width(cls, heads: int, info: ValidationInfo) -> int:
         d_model = info.data.get("d_model")
         if d_model is not None and d_model % heads != 0:
-            raise _conflict(f"heads ({heads}) must divide d_model ({d_model})", "heads", "d_model")
+            raise conflict(f"heads ({heads}) must divide d_model ({d_model})", "heads", "d_model")
         return heads
 
 
 class TrainSettings(Section):
     """How the model is trained, for how long, and what is kept."""
 
+    init_from: OptionalName = ""
+    """Run or model folder whose weights and tokenizer training starts from; empty: random weights, a new tokenizer."""
+    freeze: list[Name] = Field(default=[])
+    """Names of parameters that are not trained, such as encoder.* or *embedding*; a wrong one is told the right ones."""
     max_steps: int = Field(default=100_000, ge=1)
     """Optimizer steps after which training ends."""
     max_epochs: Count | None = None
@@ -203,6 +201,10 @@ class TrainSettings(Section):
     """Largest norm of the gradient, longer ones are scaled down; 0: no clipping."""
     label_smoothing: Share = 0.1
     """Share of the probability that the target spreads over the whole vocabulary."""
+    r_drop: float = Field(default=0.0, ge=0)
+    """Weight of R-Drop, which draws two dropout passes of each pair together (Liang et al. 2021 use 5); 0: one pass."""
+    ema_decay: Share = 0.0
+    """Decay of the moving average of the weights that is validated and kept as best, such as 0.999; 0: none."""
     precision: Precision = "auto"
     """Number format of the forward pass; auto: bf16 where the hardware gains by it, else fp32."""
     log_every: int = Field(default=100, ge=1)
@@ -226,7 +228,7 @@ class TrainSettings(Section):
     @classmethod
     def _noam_needs_warmup(cls, schedule: str, info: ValidationInfo) -> str:
         if schedule == "noam" and info.data.get("warmup_steps") == 0:
-            raise _conflict("schedule noam needs warmup_steps of at least 1 (is 0)", "warmup_steps", "schedule")
+            raise conflict("schedule noam needs warmup_steps of at least 1 (is 0)", "warmup_steps", "schedule")
         return schedule
 
     @field_validator("min_learning_rate")
@@ -235,7 +237,7 @@ class TrainSettings(Section):
         peak = info.data.get("learning_rate")
         if peak is not None and end > peak:
             reason = f"min_learning_rate ({end:g}) must be at most learning_rate ({peak:g})"
-            raise _conflict(reason, "min_learning_rate", "learning_rate")
+            raise conflict(reason, "min_learning_rate", "learning_rate")
         return end
 
     @field_validator("average_last")
@@ -244,7 +246,7 @@ class TrainSettings(Section):
         kept = info.data.get("keep_checkpoints")
         if kept is not None and kept < average_last:
             reason = f"keep_checkpoints ({kept}) must be at least average_last ({average_last})"
-            raise _conflict(reason, "keep_checkpoints", "average_last")
+            raise conflict(reason, "keep_checkpoints", "average_last")
         return average_last
 
 
@@ -286,3 +288,11 @@ class Settings(Section):
     """How the model is trained, for how long, and what is kept."""
     decode: DecodeSettings = DecodeSettings()
     """How translations are searched for, in validation and by default with the finished model."""
+
+    @field_validator("train")
+    @classmethod
+    def _streams_have_no_epochs(cls, train: TrainSettings, info: ValidationInfo) -> TrainSettings:
+        data = info.data.get("data")
+        if train.max_epochs is not None and data is not None and data.streaming:
+            raise conflict("a streamed corpus has no epochs; set train.max_steps instead", "train.max_epochs")
+        return train

@@ -40,6 +40,11 @@ class Batch:
         """Returns the batch on a device."""
         return Batch(self.src.to(device), self.tgt_in.to(device), self.tgt_out.to(device), self.n_tokens)
 
+    def repeat(self, times: int) -> "Batch":
+        """Returns all rows several times, one copy behind the other."""
+        src, tgt_in, tgt_out = (tensor.repeat(times, 1) for tensor in (self.src, self.tgt_in, self.tgt_out))
+        return Batch(src, tgt_in, tgt_out, times * self.n_tokens)
+
 
 def cut_by_tokens(lengths: Sequence[int], tokens: int, rows: int) -> Iterator[list[int]]:
     """Groups rows of like length into batches, the longest first so that memory never grows later.

@@ -1,9 +1,12 @@
-"""Tokenised sentence pairs on disk, mapped into memory."""
+"""Training pairs on disk, mapped into memory: token ids, or text where it is cut anew in each epoch."""
 
 import hashlib
 import json
 import logging
 import os
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,68 +15,92 @@ import numpy.typing as npt
 from seq2seq.config import DataSettings
 from seq2seq.errors import DataError
 from seq2seq.files import atomic_folder, is_whole, lock, write_json
-from seq2seq.text.corpora import Corpus
+from seq2seq.text.corpora import Corpus, Pair
 from seq2seq.text.ids import Ids
 from seq2seq.text.lines import in_chunks, is_blank
 from seq2seq.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # counts up when what the files mean changes
+VERSION = 2  # counts up when what the files mean changes
 CHUNK = 50_000  # pairs held in memory while a store is written
 LOG_EVERY = 1_000_000  # pairs
 SIDES = ("source", "target")
-DROPPED = ("blank", "too_long", "length_ratio")  # reasons for which a pair is not trained on
+DROPPED = ("blank", "duplicate", "too_long", "length_ratio")  # reasons for which a pair is not trained on
+DROPPED_FILE = "dropped.jsonl"
 
 Lengths = npt.NDArray[np.int64]
 
 
 class PairStore:
-    """The tokenised pairs of one corpus.
+    """The training pairs of one corpus.
 
     Attributes:
         name: of the corpus.
         weight: how often each pair comes in an epoch.
+        language: of the target side.
         counts: pairs `read`, `kept`, and dropped for each reason; kept `source_tokens` and `target_tokens`.
-        source_lengths: [n] int64, tokens of each source, eos included.
+        source_lengths: [n] int64, tokens of each source, eos and tag included.
         target_lengths: [n] int64, tokens of each target, eos included.
     """
 
-    def __init__(self, folder: Path, name: str, weight: float) -> None:
+    def __init__(self, folder: Path, corpus: Corpus) -> None:
         content = json.loads((folder / "store.json").read_text(encoding="utf-8"))
-        self.name = name
-        self.weight = weight
+        self.folder = folder
+        self.name = corpus.name
+        self.weight = corpus.weight
+        self.language = corpus.languages[1]
         self.counts: dict[str, int] = content["counts"]
         self._offsets = [np.load(folder / f"{side}.offsets.npy", mmap_mode="r") for side in SIDES]
         dtype = np.dtype(content["dtype"])
-        self._ids = [np.memmap(folder / f"{side}.ids", dtype=dtype, mode="r") for side in SIDES]
-        self.source_lengths: Lengths = np.diff(self._offsets[0])
-        self.target_lengths: Lengths = np.diff(self._offsets[1])
+        self._items = [np.memmap(folder / f"{side}.data", dtype=dtype, mode="r") for side in SIDES]
+        self.source_lengths: Lengths
+        self.target_lengths: Lengths
+        self.source_lengths, self.target_lengths = (np.load(folder / f"{side}.lengths.npy") for side in SIDES)
 
     def __len__(self) -> int:
         return len(self.source_lengths)
 
-    def __getitem__(self, index: int) -> tuple[Ids, Ids]:
+    def ids(self, index: int) -> tuple[Ids, Ids]:
         """Returns source and target ids of a pair, each ending in eos."""
-        source, target = (
-            ids[offsets[index] : offsets[index + 1]] for ids, offsets in zip(self._ids, self._offsets, strict=True)
-        )
+        return self._item(0, index), self._item(1, index)
+
+    def text(self, index: int) -> Pair:
+        """Returns source and target text of a pair, of a store that holds text."""
+        source, target = (self._item(side, index).tobytes().decode() for side in (0, 1))
         return source, target
 
+    def dropped(self) -> Iterator[dict[str, object]]:
+        """Yields `pair` (its number in the corpus, from 1), `reason`, `source` and `target` of each pair left out."""
+        with open(self.folder / DROPPED_FILE, encoding="utf-8") as file:
+            for line in file:
+                yield json.loads(line)
 
-def open_store(corpus: Corpus, tokenizer: Tokenizer, data: DataSettings) -> PairStore:
-    """Returns the tokenised pairs of a corpus, from the cache if they are there.
+    def _item(self, side: int, index: int) -> Ids:
+        start, end = self._offsets[side][index : index + 2]
+        item: Ids = self._items[side][start:end]
+        return item
+
+
+def open_store(corpus: Corpus, tokenizer: Tokenizer, data: DataSettings, text: bool = False) -> PairStore:
+    """Returns the pairs of a corpus that are trained on, from the cache if they are there.
+
+    Args:
+        corpus: where they come from.
+        tokenizer: cuts them, at least to know which are too long.
+        data: which are dropped, and where the cache is.
+        text: whether the store holds text rather than ids.
 
     Raises:
         DataError: the corpus cannot be read, or nothing of it is left after filtering.
     """
-    folder = cache_folder(data) / f"pairs-{store_fingerprint(corpus, tokenizer, data)[:32]}"
+    folder = cache_folder(data) / f"pairs-{store_fingerprint(corpus, tokenizer, data, text)[:32]}"
     with lock(folder.parent / ".locks" / folder.name):  # two runs that start together prepare the same text once
         if not is_whole(folder):
             log.info("%s: tokenising", corpus.name)
             with atomic_folder(folder) as temporary:
-                _write(temporary, corpus, tokenizer, data)
-    return PairStore(folder, corpus.name, corpus.weight)
+                _write(temporary, corpus, PairFilter(tokenizer, data, corpus), text)
+    return PairStore(folder, corpus)
 
 
 def cache_folder(data: DataSettings) -> Path:
@@ -83,10 +110,49 @@ def cache_folder(data: DataSettings) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seq2seq"
 
 
-def store_fingerprint(corpus: Corpus, tokenizer: Tokenizer, data: DataSettings) -> str:
+def store_fingerprint(corpus: Corpus, tokenizer: Tokenizer, data: DataSettings, text: bool) -> str:
     """Returns a hash of all that decides what a store holds."""
-    parts = [VERSION, corpus.fingerprint, tokenizer.hash(), data.max_length, data.max_ratio]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    language = corpus.languages[1] if tokenizer.languages else None
+    parts = [VERSION, corpus.fingerprint, tokenizer.hash(), data.max_length, data.max_ratio, data.drop_duplicates]
+    return hashlib.sha256(json.dumps([*parts, language, text]).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """A pair as a filter saw it: its text, its ids (none if it is blank), and why it is dropped, if it is."""
+
+    pair: Pair
+    ids: tuple[Ids, Ids] | None
+    reason: str | None
+
+
+class PairFilter:
+    """Decides which pairs of a corpus are trained on.
+
+    Args:
+        tokenizer: cuts them.
+        data: the limits.
+        corpus: whose target language gives the tag.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, data: DataSettings, corpus: Corpus) -> None:
+        self.tokenizer = tokenizer
+        self.data = data
+        self.language = corpus.languages[1]
+
+    def __call__(self, pairs: list[Pair]) -> Iterator[Filtered]:
+        """Yields each pair with its ids or with the reason for which it is dropped."""
+        visible = [not (is_blank(source) or is_blank(target)) for source, target in pairs]
+        chosen = [pair for pair, seen in zip(pairs, visible, strict=True) if seen]
+        sources = self.tokenizer.encode_source([source for source, _ in chosen], self.language)
+        targets = self.tokenizer.encode_target([target for _, target in chosen])
+        encoded = zip(sources, targets, strict=True)
+        for pair, seen in zip(pairs, visible, strict=True):
+            if seen:
+                ids = next(encoded)
+                yield Filtered(pair, ids, drop_reason(*ids, self.data))
+            else:
+                yield Filtered(pair, None, "blank")
 
 
 def drop_reason(source: Ids, target: Ids, data: DataSettings) -> str | None:
@@ -99,43 +165,64 @@ def drop_reason(source: Ids, target: Ids, data: DataSettings) -> str | None:
     return None
 
 
-def _write(folder: Path, corpus: Corpus, tokenizer: Tokenizer, data: DataSettings) -> None:
-    """Tokenises and filters a corpus into a folder, a chunk at a time."""
+def _repeated(corpus: Corpus) -> npt.NDArray[np.bool_]:
+    """Says of each pair whether it has stood in the corpus before, by 64-bit hashes: 24 bytes a pair in memory."""
+    hashes = np.fromiter((_hash(pair) for pair in corpus), dtype=np.uint64)
+    repeated = np.ones(len(hashes), dtype=bool)
+    repeated[np.unique(hashes, return_index=True)[1]] = False  # the first of each
+    return repeated
+
+
+def _hash(pair: Pair) -> int:
+    text = "\n".join(pair).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
+
+
+def _write(folder: Path, corpus: Corpus, pair_filter: PairFilter, text: bool) -> None:
+    """Filters a corpus into a folder, a chunk at a time."""
+    tokenizer, data = pair_filter.tokenizer, pair_filter.data
     largest = max(tokenizer.source_vocab_size, tokenizer.target_vocab_size)
-    dtype = np.dtype(np.uint16 if largest <= 2**16 else np.int32)
+    dtype = np.dtype(np.uint8 if text else np.uint16 if largest <= 2**16 else np.int32)
     counts = dict.fromkeys(("read", *DROPPED, "kept"), 0)
-    lengths: tuple[list[Lengths], list[Lengths]] = ([], [])
-    with open(folder / "source.ids", "wb") as source_file, open(folder / "target.ids", "wb") as target_file:
+    lengths = array("q"), array("q")  # in tokens
+    sizes = array("q"), array("q")  # in entries of the file
+    repeated = _repeated(corpus) if data.drop_duplicates else None
+    with (
+        open(folder / "source.data", "wb") as source_file,
+        open(folder / "target.data", "wb") as target_file,
+        open(folder / DROPPED_FILE, "w", encoding="utf-8", errors="backslashreplace") as dropped_file,
+    ):
         for chunk in in_chunks(corpus, CHUNK):
-            pairs = [(source, target) for source, target in chunk if not (is_blank(source) or is_blank(target))]
-            counts["read"] += len(chunk)
+            for found in pair_filter(chunk):
+                reason = found.reason
+                if reason is None and repeated is not None and repeated[counts["read"]]:
+                    reason = "duplicate"
+                counts["read"] += 1
+                counts[reason or "kept"] += 1
+                if reason or found.ids is None:
+                    row = {"pair": counts["read"], "reason": reason, **dict(zip(SIDES, found.pair, strict=True))}
+                    dropped_file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    continue
+                for side, file in enumerate((source_file, target_file)):
+                    ids = found.ids[side]
+                    content = found.pair[side].encode() if text else ids.astype(dtype).tobytes()
+                    lengths[side].append(len(ids))
+                    sizes[side].append(len(content) // dtype.itemsize)
+                    file.write(content)
             if counts["read"] % LOG_EVERY == 0:
                 log.info("%s: %s pairs tokenised", corpus.name, f"{counts['read']:,}")
-            counts["blank"] += len(chunk) - len(pairs)
-            sources = tokenizer.encode_source([source for source, _ in pairs])
-            targets = tokenizer.encode_target([target for _, target in pairs])
-            kept = []
-            for pair in zip(sources, targets, strict=True):
-                reason = drop_reason(*pair, data)
-                counts[reason or "kept"] += 1
-                if reason is None:
-                    kept.append(pair)
-            for side, file in enumerate((source_file, target_file)):
-                lengths[side].append(np.array([len(pair[side]) for pair in kept], dtype=np.int64))
-                if kept:
-                    file.write(np.concatenate([pair[side] for pair in kept]).astype(dtype).tobytes())
     if not counts["kept"]:
         raise DataError(f"{corpus.name}: no sentence pair left to train on ({describe_counts(counts)})")
     for side, name in enumerate(SIDES):
-        side_lengths = np.concatenate(lengths[side])
-        counts[f"{name}_tokens"] = int(side_lengths.sum())
-        np.save(folder / f"{name}.offsets.npy", np.concatenate([[0], side_lengths.cumsum()]))
+        counts[f"{name}_tokens"] = sum(lengths[side])
+        np.save(folder / f"{name}.lengths.npy", np.asarray(lengths[side], dtype=np.int64))
+        np.save(folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum(sizes[side], dtype=np.int64)]))
     write_json(folder / "store.json", {"corpus": corpus.name, "dtype": dtype.name, "counts": counts})
 
 
 def describe_counts(counts: dict[str, int]) -> str:
     """Returns in words what was read, what was dropped and why, and what was kept."""
-    reasons = [f"{counts[key]:,} {key.replace('_', ' ')}" for key in DROPPED if counts[key]]
+    reasons = [f"{counts[key]:,} {key.replace('_', ' ')}" for key in DROPPED if counts.get(key)]
     dropped = f", {' and '.join(reasons)} dropped" if reasons else ""
-    tokens = f", {counts['source_tokens']:,} + {counts['target_tokens']:,} tokens" if counts["kept"] else ""
+    tokens = f", {counts['source_tokens']:,} + {counts['target_tokens']:,} tokens" if "source_tokens" in counts else ""
     return f"{counts['read']:,} pairs{dropped}{tokens}"

@@ -51,15 +51,19 @@ class Scorer:
 
     Args:
         trained: the model, on its device.
+        target_language: language of the translations, see `Translator`.
     """
 
-    def __init__(self, trained: TrainedModel) -> None:
+    def __init__(self, trained: TrainedModel, target_language: str | None = None) -> None:
         self.trained = trained
+        self.language = trained.target_language(target_language)
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto", **decode: Any) -> "Scorer":
+    def load(
+        cls, path: str | Path, device: str = "auto", target_language: str | None = None, **decode: Any
+    ) -> "Scorer":
         """Loads a model folder, or the best model of a run folder; see `Translator.load`."""
-        return cls(load_model(find_model(Path(path)), choose_device(device), decode))
+        return cls(load_model(find_model(Path(path)), choose_device(device), decode), target_language)
 
     def score_stream(self, pairs: Iterable[tuple[str, str]]) -> Iterator[LineScore]:
         """Yields the score of each pair of lines in bounded memory; see `score`."""
@@ -70,7 +74,7 @@ class Scorer:
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[LineScore]:
         """Returns the score of each target line given its source line; an empty target is its end of sentence alone."""
         tokenizer = self.trained.tokenizer
-        src, tgt = tokenizer.encode_source(sources), tokenizer.encode_target(targets)
+        src, tgt = tokenizer.encode_source(sources, self.language), tokenizer.encode_target(targets)
         found: list[list[float]] = [[] for _ in src]
         lengths = [max(map(len, pair)) for pair in zip(src, tgt, strict=True)]
         for rows in cut_by_tokens(lengths, self.trained.settings.decode.batch_tokens, len(lengths)):

@@ -14,7 +14,7 @@ from seq2seq.errors import ModelError
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import autocast, choose_device, evaluating
 from seq2seq.model.folder import TrainedModel, find_model, load_model
-from seq2seq.text.ids import BOS, EOS, PAD, UNK, Ids
+from seq2seq.text.ids import BOS, EOS, Ids
 from seq2seq.text.lines import in_chunks, is_blank
 from seq2seq.text.sentences import split_sentences
 
@@ -76,30 +76,47 @@ class Translator:
         trained: the model, on its device; `trained.settings.decode` says how to search. Lines longer than any it was
             trained on are split.
         batch_size: sentences translated at once at the most; None: as many as `decode.batch_tokens` allows.
+        target_language: what a model of several languages translates into; None: `data.target_language`.
+
+    Raises:
+        DataError: the model does not translate into the language.
     """
 
-    def __init__(self, trained: TrainedModel, batch_size: int | None = None) -> None:
+    def __init__(
+        self, trained: TrainedModel, batch_size: int | None = None, target_language: str | None = None
+    ) -> None:
         self.trained = trained
+        self.language = trained.target_language(target_language)
         self.tokenizer = trained.tokenizer
         self.decode = trained.settings.decode
         self.penalty = LengthPenalty(self.decode.length_norm, self.decode.length_penalty)
         self.batch_size = batch_size
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto", batch_size: int | None = None, **decode: Any) -> "Translator":
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "auto",
+        batch_size: int | None = None,
+        target_language: str | None = None,
+        **decode: Any,
+    ) -> "Translator":
         """Loads a model folder, or the best model of a run folder.
 
         Args:
             path: the folder.
             device: `auto`, `cpu`, `cuda`, `cuda:1` ...
             batch_size: see the class.
+            target_language: see the class.
             **decode: replaces decode settings of the recipe, such as `beam_size=1`; unknown names are errors.
 
         Raises:
             ModelError: there is no usable model.
             RecipeError: a decode setting does not exist or has no valid value.
+            DataError: the model does not translate into the language.
         """
-        return cls(load_model(find_model(Path(path)), choose_device(device), decode), batch_size)
+        trained = load_model(find_model(Path(path)), choose_device(device), decode)
+        return cls(trained, batch_size, target_language)
 
     def translate(self, lines: Sequence[str]) -> list[str]:
         """Returns one translation for each line."""
@@ -124,7 +141,7 @@ class Translator:
         """
         lines = [line.encode("utf-8", "replace").decode("utf-8") for line in lines]  # lone surrogates have no bytes
         unique = list(dict.fromkeys(line for line in lines if not is_blank(line)))
-        encoded = self.tokenizer.encode_source(unique)
+        encoded = self.tokenizer.encode_source(unique, self.language)
         sources = [self._parts(line, ids) for line, ids in zip(unique, encoded, strict=True)]
         found = self._search([ids for parts in sources for ids in parts], n_best)
         ends = np.cumsum([len(parts) for parts in sources], dtype=int)
@@ -141,19 +158,22 @@ class Translator:
             for text in split_sentences(line, self.trained.settings.data.source_language)
             if not is_blank(text)
         ]
-        encoded = self.tokenizer.encode_source(sentences)
-        return [part for ids in encoded if len(ids) > 1 for part in self._cut(ids)] or [ids[-1:]]
+        encoded = self.tokenizer.encode_source(sentences, self.language)
+        bare = self.tokenizer.tag_length + 1  # tokens of a source without text
+        return [part for ids in encoded if len(ids) > bare for part in self._cut(ids)] or [ids[-1:]]
 
     def _cut(self, ids: Ids) -> list[Ids]:
         """Cuts a sentence without ends that is still too long, between words if it can."""
-        limit = max(self.trained.max_source_length, 2)
+        start = self.tokenizer.tag_length
+        tag, ids = ids[:start], ids[start:]
+        limit = max(self.trained.max_source_length - start, 2)
         parts = []
         while len(ids) > limit:
             breaks = [i for i in range(limit // 2, limit) if self.tokenizer.starts_word(ids[i])]
             cut = breaks[-1] if breaks else limit - 1
-            parts.append(np.append(ids[:cut], np.int32(EOS)))
+            parts.append(np.concatenate([tag, ids[:cut], [EOS]]).astype(ids.dtype))
             ids = ids[cut:]
-        return [*parts, ids]
+        return [*parts, np.concatenate([tag, ids])]
 
     def _search(self, sources: Sequence[Ids], n_best: int) -> list[list[Hypothesis]]:
         """Searches for each source, in batches of like length."""
@@ -180,7 +200,7 @@ class Translator:
                     min_length=self.decode.min_length,
                     bos=BOS,
                     eos=EOS,
-                    forbidden=(PAD, UNK, BOS),
+                    forbidden=self.tokenizer.unspoken,
                     penalty=self.penalty,
                     device=device,
                 )

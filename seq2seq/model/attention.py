@@ -16,9 +16,12 @@ class Layout:
 
     Attributes:
         mask: bool, True = may attend, broadcastable to [B, H, queries, keys]; None: all may.
+        seen: collects the weights of every layer that attends by this layout, [B, H, queries, keys] fp32 before
+            dropout, in the order in which they run; None: nobody looks.
     """
 
     mask: Tensor | None = None
+    seen: list[Tensor] | None = None
 
     @classmethod
     def padded(cls, real: Tensor) -> "Layout":
@@ -35,7 +38,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, dropout: float = 0.0
     """Computes softmax(q k^T / sqrt(E)) v: *Attention Is All You Need*, equation 1.
 
     On a CPU the products and the softmax stand apart: at sentence lengths that is several times faster, forward and
-    backward, than the fused kernel. Elsewhere the fused kernel is used.
+    backward, than the fused kernel. Elsewhere the fused kernel is used, except where somebody looks at the weights,
+    which it never writes down.
 
     Args:
         q: [B, H, T, E] float.
@@ -47,14 +51,32 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, dropout: float = 0.0
     Returns:
         [B, H, T, E] in the dtype of v. A query that may attend to nothing gets finite numbers.
     """
-    if q.device.type != "cpu":
+    if q.device.type != "cpu" and layout.seen is None:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=layout.mask, dropout_p=dropout)
+    weights = attention_weights(q, k, layout)
+    if layout.seen is not None:
+        layout.seen.append(weights.float())
+    return F.dropout(weights, dropout) @ v  # [B, H, T, E]
+
+
+def attention_weights(q: Tensor, k: Tensor, layout: Layout) -> Tensor:
+    """Computes softmax(q k^T / sqrt(E)).
+
+    Args:
+        q: [B, H, T, E] float.
+        k: [B, H, S, E] float.
+        layout: which query may attend to which key.
+
+    Returns:
+        [B, H, T, S]: each row sums to 1, with 0 where the query may not attend. A query that may attend to nothing has
+        uniform weights.
+    """
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # [B, H, T, S]
     if layout.mask is not None:
         scores = scores.masked_fill(~layout.mask, MASKED)
     # In bf16 too the softmax is computed in fp32 inside the kernel; only its result is rounded.
-    weights = F.dropout(scores.softmax(dim=-1), dropout)
-    return weights @ v  # [B, H, T, E]
+    weights: Tensor = scores.softmax(dim=-1)
+    return weights
 
 
 class KeyValueCache:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from seq2seq.config import Settings, settings_from_dict, settings_hash
-from seq2seq.errors import ModelError, RecipeError
+from seq2seq.errors import DataError, ModelError, RecipeError
 from seq2seq.files import MANIFEST, replaced, verify_manifest, write_json
 from seq2seq.model.device import choose_precision
 from seq2seq.model.transformer import Transformer
@@ -50,6 +50,22 @@ class TrainedModel:
     def decode_precision(self) -> Literal["fp32", "bf16"]:
         """What `decode.precision` stands for on the device."""
         return choose_precision(self.settings.decode.precision, self.device, self.settings.model.d_model)
+
+    def target_language(self, wanted: str | None) -> str:
+        """Returns the language to translate into.
+
+        Args:
+            wanted: one of those the model was trained on; None: the recipe's `data.target_language`.
+
+        Raises:
+            DataError: the model does not translate into it.
+        """
+        default = self.settings.data.target_language
+        known = self.tokenizer.languages or (default,)
+        language = wanted or (default if default in known else known[0])
+        if language not in known:
+            raise DataError(f"the model does not translate into {language}, but into {', '.join(known)}")
+        return language
 
 
 def build_model(settings: Settings, tokenizer: Tokenizer) -> Transformer:

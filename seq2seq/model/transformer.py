@@ -1,6 +1,6 @@
 """The encoder-decoder Transformer of *Attention Is All You Need*."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -10,7 +10,7 @@ from seq2seq.config import ModelSettings
 from seq2seq.data.batch import Batch
 from seq2seq.model.attention import KeyValueCache, Layout
 from seq2seq.model.layers import DecoderLayer, Dropout, EncoderLayer
-from seq2seq.model.loss import label_smoothed_loss
+from seq2seq.model.loss import label_smoothed_loss, r_drop_loss
 from seq2seq.model.positions import SinusoidalPositions
 from seq2seq.text.ids import PAD
 
@@ -86,11 +86,20 @@ class Transformer(nn.Module):
             self.output.weight = target.weight
         initialize(self)
 
-    def forward(self, batch: Batch, label_smoothing: float = 0.0) -> tuple[Tensor, int]:
-        """Returns the summed loss of a batch in nats and the number of target tokens it is the sum of."""
+    def forward(self, batch: Batch, label_smoothing: float = 0.0, r_drop: float = 0.0) -> tuple[Tensor, int]:
+        """Returns the summed loss of a batch in nats and the number of target tokens it is the sum of.
+
+        With `r_drop` above 0 each pair goes through the model twice, with different dropout; see `r_drop_loss`.
+        """
+        if r_drop:
+            batch = batch.repeat(2)
         real = batch.tgt_out != PAD  # [B, T]
         hidden = self.decode(batch.tgt_in, self.start(batch.src))[real]  # [N, D]: only real tokens are projected
-        return label_smoothed_loss(self.logits(hidden), batch.tgt_out[real], label_smoothing), batch.n_tokens
+        logits, targets = self.logits(hidden), batch.tgt_out[real]
+        if r_drop:
+            logits, targets = logits.view(2, -1, logits.shape[-1]), targets[: len(targets) // 2]  # [2, N, V], [N]
+            return r_drop_loss(logits, targets, label_smoothing, r_drop), batch.n_tokens // 2
+        return label_smoothed_loss(logits, targets, label_smoothing), batch.n_tokens
 
     def encode(self, src: Tensor) -> Tensor:
         """Maps source ids [B, S] to the memory [B, S, D]."""
@@ -122,6 +131,21 @@ class Transformer(nn.Module):
             state.length += tgt_in.shape[1]
         hidden: Tensor = self.decoder_norm(x)
         return hidden
+
+    def cross_attention(self, src: Tensor, tgt_in: Tensor) -> Tensor:
+        """Returns how much each target position takes from each source position, in every layer and head.
+
+        Args:
+            src: [B, S] int64 source ids.
+            tgt_in: [B, T] int64 target ids behind bos.
+
+        Returns:
+            [L, B, H, T, S] fp32, the lowest layer first: rows sum to 1, source padding has 0.
+        """
+        state, seen = self.start(src), list[Tensor]()
+        state.memory_layout = replace(state.memory_layout, seen=seen)
+        self.decode(tgt_in, state)
+        return torch.stack(seen)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Maps hidden rows [..., D] to scores of the vocabulary [..., V]."""

@@ -1,19 +1,25 @@
-"""Parallel corpora: pairs of lines from files or from `datasets`."""
+"""Parallel corpora: pairs of texts from files or from `datasets`."""
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
 
-from seq2seq.config import DataSettings, HubDataset, ParallelFiles
+from seq2seq.config import Corpus as CorpusSettings
+from seq2seq.config import DataSettings, HubDataset, JsonlFile, ParallelFiles, TsvFile
 from seq2seq.errors import DataError
 from seq2seq.files import sha256
+from seq2seq.text.columns import ColumnPath, column_name, column_paths
+from seq2seq.text.hub import HubCorpus, StreamedCorpus
 from seq2seq.text.lines import one_line, read_lines
 
 Pair = tuple[str, str]
+
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]")  # JSON can write them, UTF-8 cannot
 
 
 class Corpus(Protocol):
@@ -21,13 +27,32 @@ class Corpus(Protocol):
 
     name: str
     weight: float
+    languages: tuple[str, str]
 
     def __iter__(self) -> Iterator[Pair]:
-        """Yields source and target lines."""
+        """Yields source and target texts."""
 
     @property
     def fingerprint(self) -> str:
         """A hash that changes when the content does."""
+
+
+def open_corpus(settings: CorpusSettings, data: DataSettings) -> Corpus:
+    """Opens a corpus of the recipe's data section.
+
+    Raises:
+        DataError: it does not exist or is not what it should be.
+    """
+    root, languages = Path(data.root), data.languages(settings)
+    match settings:
+        case ParallelFiles():
+            return FileCorpus(settings, root, languages)
+        case TsvFile():
+            return TsvCorpus(settings, root, languages)
+        case JsonlFile():
+            return JsonlCorpus(settings, root, languages)
+        case HubDataset():
+            return (StreamedCorpus if settings.streaming else HubCorpus)(settings, root, languages)
 
 
 def aligned_lines(source_path: Path, target_path: Path) -> Iterator[Pair]:
@@ -52,13 +77,11 @@ def aligned_lines(source_path: Path, target_path: Path) -> Iterator[Pair]:
 class FileCorpus:
     """Two files whose lines correspond."""
 
-    def __init__(self, settings: ParallelFiles, root: Path) -> None:
-        self.paths = (root / settings.source, root / settings.target)
+    def __init__(self, settings: ParallelFiles, root: Path, languages: tuple[str, str]) -> None:
+        self.paths = _existing(root, settings.source), _existing(root, settings.target)
         self.name = " | ".join(map(str, self.paths))
         self.weight = settings.weight
-        for path in self.paths:
-            if not path.is_file():
-                raise DataError(f"{path}: no such file (file names in the recipe stand behind data.root, {root})")
+        self.languages = languages
 
     def __iter__(self) -> Iterator[Pair]:
         """Yields source and target lines; see `aligned_lines`."""
@@ -70,68 +93,108 @@ class FileCorpus:
         return hashlib.sha256("".join(map(sha256, self.paths)).encode()).hexdigest()
 
 
-class HubCorpus:
-    """A translation dataset of the Hugging Face hub, or of a local folder in its layout.
+class TsvCorpus:
+    """A file with a pair on each line, columns separated by tabs; quotes mean nothing."""
 
-    Raises:
-        DataError: it cannot be loaded or has no translations of the two languages.
-    """
-
-    def __init__(self, settings: HubDataset, root: Path, languages: tuple[str, str]) -> None:
-        import datasets
-
-        self.folder = local = root / settings.dataset
-        place, config = (str(local) if local.is_dir() else settings.dataset), settings.config
-        self.name = " ".join(filter(None, [place, config, settings.split]))
-        if config and (local / config).is_dir() and not (local / "README.md").exists():
-            place, config = str(local / config), None  # the hub's page names the configurations; without it folders do
+    def __init__(self, settings: TsvFile, root: Path, languages: tuple[str, str]) -> None:
+        self.path = _existing(root, settings.tsv)
+        self.columns = settings.source_column, settings.target_column
+        self.name = f"{self.path} (columns {self.columns[0]} and {self.columns[1]})"
         self.weight = settings.weight
-        self.config = settings.config
         self.languages = languages
-        datasets.disable_progress_bars()
-        try:
-            self.rows: Any = datasets.load_dataset(place, config, split=settings.split, revision=settings.revision)
-        except Exception as error:  # whatever the hub, the network or the reader of a format raises
-            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
-            raise DataError(
-                f"dataset {self.name}: cannot be loaded: {reason}\n"
-                f"Looked for the folder {local} first, then on the Hugging Face hub. Without a network, put the "
-                f"dataset's files there, for example {local / (settings.config or '')}/{settings.split}-*.parquet"
-            ) from error
-        first = self.rows[0] if len(self.rows) else {}
-        found = first.get("translation")
-        if not isinstance(found, dict) or not all(language in found for language in languages):
-            columns = sorted(found) if isinstance(found, dict) else sorted(first)
-            raise DataError(
-                f"dataset {self.name}: has no column 'translation' with the languages {languages[0]} and "
-                f"{languages[1]}; found {', '.join(columns) or 'no rows'}"
-            )
 
     def __iter__(self) -> Iterator[Pair]:
-        """Yields source and target texts, line breaks inside them made spaces."""
-        for batch in self.rows.select_columns(["translation"]).iter(batch_size=1000):
-            for row in batch["translation"]:
-                source, target = (row[language] or "" for language in self.languages)
-                yield one_line(source), one_line(target)
+        """Yields source and target; empty lines are no rows.
+
+        Raises:
+            DataError: a row has too few columns, or the file cannot be read.
+        """
+        for number, line in enumerate(read_lines(self.path), 1):
+            if not line:
+                continue
+            cells = line.split("\t")
+            if len(cells) < max(self.columns):
+                raise DataError(f"{self.path}:{number}: {self._lack(len(cells))}")
+            yield cells[self.columns[0] - 1], cells[self.columns[1] - 1]
+
+    def _lack(self, found: int) -> str:
+        side = "source" if self.columns[0] > found else "target"
+        column = self.columns[side == "target"]
+        return f"has {found} column{'s' * (found != 1)}, the {side} is column {column} ({side}_column)"
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of a local folder's files or what `datasets` knows of the hub's, of split and languages."""
-        if self.folder.is_dir():
-            content: object = [sha256(path) for path in sorted(self.folder.rglob("*")) if path.is_file()]
-        else:
-            content = self.rows._fingerprint
-        value = [content, self.config, str(self.rows.split), len(self.rows), self.languages]
-        return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+        """A hash of the file's bytes and the numbers of the columns."""
+        return _hash([sha256(self.path), self.columns])
 
 
-def open_corpus(settings: ParallelFiles | HubDataset, data: DataSettings) -> Corpus:
-    """Opens a corpus of the recipe's data section.
+class JsonlCorpus:
+    """A file with a JSON object on each line."""
+
+    def __init__(self, settings: JsonlFile, root: Path, languages: tuple[str, str]) -> None:
+        self.settings = settings
+        self.path = _existing(root, settings.jsonl)
+        self.name = str(self.path)
+        self.weight = settings.weight
+        self.languages = languages
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Yields source and target, line breaks inside them made spaces, null an empty text; blank lines are no rows.
+
+        Raises:
+            DataError: a line is no JSON object or lacks a text, or the file cannot be read.
+        """
+        for number, line in enumerate(read_lines(self.path), 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ValueError("is not a JSON object, which each line must be")
+                source, target = column_paths(self.settings, self.languages, row)
+                pair = _text(row, source), _text(row, target)
+            except json.JSONDecodeError as error:
+                reason = f"is not valid JSON: {error.msg} at character {error.colno}; each line must be a JSON object"
+                raise DataError(f"{self.path}:{number}: {reason}") from None
+            except RecursionError:
+                raise DataError(f"{self.path}:{number}: is nested too deeply") from None
+            except ValueError as error:
+                raise DataError(f"{self.path}:{number}: {error}") from None
+            yield pair
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the file's bytes, the names of the columns and the languages."""
+        columns = self.settings.source_column, self.settings.target_column
+        return _hash([sha256(self.path), columns, self.languages])
+
+
+def _existing(root: Path, name: str) -> Path:
+    path = root / name
+    if not path.is_file():
+        raise DataError(f"{path}: no such file (file names in the recipe stand behind data.root, {root})")
+    return path
+
+
+def _text(row: dict[str, Any], path: ColumnPath) -> str:
+    """Returns the text in a column of a JSON object.
 
     Raises:
-        DataError: it does not exist or is not what it should be.
+        ValueError: there is no such column, or no text in it; with the columns that there are.
     """
-    root = Path(data.root)
-    if isinstance(settings, HubDataset):
-        return HubCorpus(settings, root, (data.source_language, data.target_language))
-    return FileCorpus(settings, root)
+    value: Any = row
+    for key in path:
+        if not isinstance(value, dict) or key not in value:
+            found = sorted(value) if isinstance(value, dict) else sorted(row)
+            raise ValueError(f"has no column {column_name(path)}; found {', '.join(found) or 'none'}")
+        value = value[key]
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        kind = "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else json.dumps(value)
+        raise ValueError(f"column {column_name(path)} holds {kind}, not text; found {', '.join(sorted(row))}")
+    return _LONE_SURROGATES.sub("\ufffd", one_line(value))
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

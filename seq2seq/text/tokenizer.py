@@ -1,4 +1,4 @@
-"""SentencePiece: text to ids and back, one model for both sides or one for each."""
+"""Text to ids and back, with one vocabulary for both sides or one for each."""
 
 import hashlib
 import io
@@ -12,44 +12,73 @@ import sentencepiece
 
 from seq2seq.config import TokenizerSettings
 from seq2seq.errors import DataError, ModelError
+from seq2seq.text.codecs import ESCAPES, CharacterCodec, Codec, SentencePieceCodec
 from seq2seq.text.ids import BOS, EOS, PAD, SPECIAL_IDS, UNK, Ids
 from seq2seq.text.lines import is_blank, one_line
 
-# SentencePiece writes a space as U+2581. A lossless tokenizer must keep one that stands in the text itself apart.
-ESCAPES = str.maketrans({"\ue000": "\ue000\ue001", "\u2581": "\ue000\ue002"})
-UNESCAPES = (("\ue000\ue002", "\u2581"), ("\ue000\ue001", "\ue000"))
+# Files of a tokenizer whose vocabulary is shared, and of one whose sides have one each.
+FILES = {
+    "sentencepiece": (["shared.model"], ["source.model", "target.model"]),
+    "characters": (["characters.txt"], ["source.txt", "target.txt"]),
+}
+
+
+def tag_piece(language: str) -> str:
+    """Returns the token that stands for a target language."""
+    return f"<2{language}>"
 
 
 class Tokenizer:
     """Encodes source and target lines and decodes target ids.
 
+    Args:
+        contents: the files of the codecs: of both sides, or of source and target.
+        kind: `sentencepiece` or `characters`.
+        lossless: whether decoding gives back every text exactly.
+        languages: target languages that have a tag.
+
     Attributes:
-        shared: whether both sides use one model.
+        shared: whether both sides have one vocabulary.
+        languages: target languages whose tags may stand in front of a source.
         source_vocab_size: ids of the source side, special ids counted.
         target_vocab_size: ids of the target side, special ids counted.
     """
 
-    def __init__(self, models: Sequence[bytes], lossless: bool) -> None:
-        self._models = tuple(models)
+    def __init__(
+        self,
+        contents: Sequence[bytes],
+        kind: str = "sentencepiece",
+        lossless: bool = False,
+        languages: Sequence[str] = (),
+    ) -> None:
+        self._contents = tuple(contents)
+        self._kind = kind
         self._lossless = lossless
-        processors = [sentencepiece.SentencePieceProcessor(model_proto=model) for model in models]
-        for processor in processors:
-            found = {
-                "pad": processor.pad_id(),
-                "unk": processor.unk_id(),
-                "bos": processor.bos_id(),
-                "eos": processor.eos_id(),
-            }
-            if found != SPECIAL_IDS:
-                raise ModelError(f"tokenizer: special ids are {found}, must be {SPECIAL_IDS}")
-        self._source, self._target = processors[0], processors[-1]
-        self.shared = len(models) == 1
-        self.source_vocab_size: int = self._source.get_piece_size()
-        self.target_vocab_size: int = self._target.get_piece_size()
+        self.languages = tuple(languages)
+        codecs: list[Codec] = [
+            CharacterCodec(content) if kind == "characters" else SentencePieceCodec(content, lossless)
+            for content in contents
+        ]
+        self._source, self._target = codecs[0], codecs[-1]
+        self.shared = len(codecs) == 1
+        self.source_vocab_size = self._source.vocab_size
+        self.target_vocab_size = self._target.vocab_size
+        # Behind the special ids, in the order of the languages.
+        self._tags = {language: len(SPECIAL_IDS) + i for i, language in enumerate(self.languages)}
+        for language, token in self._tags.items():
+            if self._source.piece(token) != tag_piece(language):
+                raise ModelError(f"tokenizer: id {token} is not the tag of {language}")
 
     @classmethod
-    def train(cls, pairs: Iterable[tuple[str, str]], settings: TokenizerSettings) -> "Tokenizer":
+    def train(
+        cls, pairs: Iterable[tuple[str, str]], settings: TokenizerSettings, languages: Sequence[str] = ()
+    ) -> "Tokenizer":
         """Trains on pairs of lines; blank ones are passed over.
+
+        Args:
+            pairs: source and target lines.
+            settings: kind and size of the vocabulary.
+            languages: target languages that get a tag.
 
         Raises:
             DataError: the text does not support the vocabulary asked for.
@@ -58,43 +87,72 @@ class Tokenizer:
         for pair in pairs:
             for side, line in zip(sides, pair, strict=True):
                 if not is_blank(line):
-                    side.append(line.translate(ESCAPES) if settings.lossless else line)
-        texts = [sides[0] + sides[1]] if settings.shared else list(sides)
-        return cls([_train(lines, settings) for lines in texts], settings.lossless)
+                    side.append(line)
+        tags = [tag_piece(language) for language in languages]
+        if settings.shared:
+            contents = [_train(sides[0] + sides[1], settings, tags)]
+        else:
+            contents = [_train(sides[0], settings, tags), _train(sides[1], settings, [])]
+        return cls(contents, settings.type, settings.lossless, languages)
 
-    def encode_source(self, lines: Sequence[str]) -> list[Ids]:
-        """Returns ids ending in eos for each line."""
-        return self._encode(self._source, lines)
+    @property
+    def tag_length(self) -> int:
+        """Tokens of the tag in front of each source: 1 or 0."""
+        return 1 if self._tags else 0
+
+    @property
+    def unspoken(self) -> tuple[int, ...]:
+        """Target ids that no translation holds: pad, unk, bos, and the tags where they are part of the vocabulary."""
+        return (PAD, UNK, BOS, *(self._tags.values() if self.shared else ()))
+
+    def encode_source(self, lines: Sequence[str], language: str | None = None) -> list[Ids]:
+        """Returns ids ending in eos for each line.
+
+        Args:
+            lines: text.
+            language: to be translated into: its tag stands in front, if the tokenizer has tags.
+
+        Raises:
+            DataError: it has tags, but none for the language.
+        """
+        tag = self._tag(language)
+        return [_array([*tag, *row]) for row in self._source.encode(lines)]
 
     def encode_target(self, lines: Sequence[str]) -> list[Ids]:
         """Returns ids ending in eos for each line."""
-        return self._encode(self._target, lines)
+        return [_array(row) for row in self._target.encode(lines)]
+
+    def sample(self, pair: tuple[str, str], language: str | None, alpha: float, seed: int) -> tuple[Ids, Ids]:
+        """Returns source and target ids of a pair with segmentations drawn at random; `seed` decides alone."""
+        source, target = self._source.sample(pair[0], alpha, seed), self._target.sample(pair[1], alpha, seed + 1)
+        return _array([*self._tag(language), *source]), _array(target)
 
     def decode_target(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Returns the text of target ids, each on one line; special ids must have been taken off."""
-        texts = self._target.decode([list(map(int, row)) for row in ids])
-        if self._lossless:
-            for escape, char in UNESCAPES:
-                texts = [text.replace(escape, char) for text in texts]
-        return [one_line(text) for text in texts]
+        return [one_line(text) for text in self._target.decode([list(map(int, row)) for row in ids])]
+
+    def source_pieces(self, ids: Sequence[Ids]) -> list[list[str]]:
+        """Returns the pieces that source ids stand for."""
+        return [[self._source.piece(token) for token in row.tolist()] for row in ids]
 
     def target_pieces(self, ids: Sequence[Ids]) -> list[list[str]]:
         """Returns the pieces that target ids stand for."""
-        return [self._target.id_to_piece(row.tolist()) for row in ids]
+        return [[self._target.piece(token) for token in row.tolist()] for row in ids]
 
     def starts_word(self, source_id: int) -> bool:
         """Says whether a source id begins a new word."""
-        return str(self._source.id_to_piece(int(source_id))).startswith("\u2581")
+        return self._source.starts_word(int(source_id))
 
     def save(self, folder: Path) -> None:
-        """Writes tokenizer.json and the SentencePiece models into a new folder."""
+        """Writes tokenizer.json and the codecs' files into a new folder."""
         folder.mkdir()
-        for name, model in zip(self._names(), self._models, strict=True):
+        for name, model in zip(self._names(), self._contents, strict=True):
             (folder / name).write_bytes(model)
         content = {
-            "type": "sentencepiece",
+            "type": self._kind,
             "special_ids": SPECIAL_IDS,
             "lossless": self._lossless,
+            "languages": self.languages,
             "models": self._names(),
             "hash": self.hash(),
         }
@@ -110,8 +168,9 @@ class Tokenizer:
         try:
             content: dict[str, Any] = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
             models = [(folder / Path(name).name).read_bytes() for name in content["models"]]
-            tokenizer = cls(models, bool(content["lossless"]))
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            languages = [str(language) for language in content.get("languages", [])]
+            tokenizer = cls(models, content["type"], bool(content["lossless"]), languages)
+        except (OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
             raise ModelError(f"{folder}: not a usable tokenizer: {error}") from error
         if tokenizer.hash() != content.get("hash"):
             raise ModelError(f"{folder}: the tokenizer's models do not match the hash in tokenizer.json")
@@ -120,22 +179,32 @@ class Tokenizer:
     def hash(self) -> str:
         """Returns a SHA-256 of all that decides how text is cut."""
         digest = hashlib.sha256(b"lossless" if self._lossless else b"")
-        for model in self._models:
-            digest.update(hashlib.sha256(model).digest())
+        for content in self._contents:
+            digest.update(hashlib.sha256(content).digest())
         return digest.hexdigest()
 
     def _names(self) -> list[str]:
-        return ["shared.model"] if self.shared else ["source.model", "target.model"]
+        return FILES[self._kind][0 if self.shared else 1]
 
-    def _encode(self, processor: Any, lines: Sequence[str]) -> list[Ids]:
-        if self._lossless:
-            lines = [line.translate(ESCAPES) for line in lines]
-        rows = processor.encode(list(lines), add_eos=True, num_threads=-1)
-        return [np.array(row, dtype=np.int32) for row in rows]
+    def _tag(self, language: str | None) -> list[int]:
+        if not self._tags:
+            return []
+        if language not in self._tags:
+            known = ", ".join(self._tags)
+            raise DataError(f"the tokenizer has no tag for the target language {language}; it has {known}")
+        return [self._tags[language]]
 
 
-def _train(lines: Sequence[str], settings: TokenizerSettings) -> bytes:
-    """Trains one SentencePiece model."""
+def _array(row: Sequence[int]) -> Ids:
+    return np.array(row, dtype=np.int32)
+
+
+def _train(lines: Sequence[str], settings: TokenizerSettings, tags: Sequence[str]) -> bytes:
+    """Trains the codec of one side or of both and returns its file."""
+    if settings.type == "characters":
+        return CharacterCodec.train(lines, settings.vocab_size, settings.character_coverage, tags).content
+    if settings.lossless:
+        lines = [line.translate(ESCAPES) for line in lines]
     model = io.BytesIO()
     lossless: dict[str, Any] = {
         "normalization_rule_name": "identity",
@@ -153,6 +222,7 @@ def _train(lines: Sequence[str], settings: TokenizerSettings) -> bytes:
             unk_id=UNK,
             bos_id=BOS,
             eos_id=EOS,
+            control_symbols=list(tags),
             max_sentence_length=100_000,  # bytes; longer lines are left out of the training of the tokenizer
             minloglevel=2,
             **(lossless if settings.lossless else {}),

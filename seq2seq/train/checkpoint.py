@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from seq2seq.config import Settings, differences, settings_from_dict
-from seq2seq.data.order import Position
+from seq2seq.data.pools import Position
 from seq2seq.errors import DamagedError, ModelError, RecipeError, RunError, Seq2SeqError
 from seq2seq.files import (
     MANIFEST,
@@ -28,14 +27,11 @@ from seq2seq.model.folder import (
     checkpoint_folders,
     checkpoint_step,
     load_model,
-    load_weights,
     save_model,
-    save_tensors,
     set_weights,
 )
-from seq2seq.model.transformer import Transformer
 from seq2seq.text.tokenizer import Tokenizer
-from seq2seq.train.optimizer import optimizer_tensors, set_optimizer_tensors
+from seq2seq.train.update import Updater
 
 log = logging.getLogger(__name__)
 
@@ -76,17 +72,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A verified checkpoint on disk: its folder, where the run stood, and under which settings and conditions."""
+    """A verified checkpoint on disk: its folder, where the run stood, and under which settings and conditions.
+
+    Attributes:
+        max_source_length: tokens of the longest source the model has been trained on.
+    """
 
     folder: Path
     progress: Progress
     settings: Settings
     conditions: dict[str, Any]
-
-    def restore(self, model: Transformer, optimizer: torch.optim.Optimizer) -> None:
-        """Puts weights and optimizer state back."""
-        load_weights(model, self.folder / "model.safetensors")
-        set_optimizer_tensors(model, optimizer, load_file(self.folder / "optimizer.safetensors"))
+    max_source_length: int
 
     def tokenizer(self) -> Tokenizer:
         """Returns the run's tokenizer."""
@@ -96,7 +92,7 @@ class Checkpoint:
 def save_checkpoint(
     run: Path,
     trained: TrainedModel,
-    optimizer: torch.optim.Optimizer,
+    updater: Updater,
     progress: Progress,
     conditions: dict[str, Any],
 ) -> None:
@@ -105,13 +101,13 @@ def save_checkpoint(
     Args:
         run: the run folder.
         trained: the model as it stands.
-        optimizer: its state is saved.
+        updater: its state is saved.
         progress: of the run.
         conditions: what must stay the same for an exact resume (data, threads, precision).
     """
     with atomic_folder(run / "checkpoints" / f"step-{progress.step:08d}") as temporary:
         save_model(temporary, trained)
-        save_tensors(optimizer_tensors(trained.model, optimizer), temporary / "optimizer.safetensors")
+        updater.save(temporary)
         write_json(temporary / "state.json", {"progress": asdict(progress), "conditions": conditions})
     *older, _ = checkpoint_folders(run)
     # Where a signal stopped the run must not change which checkpoints are averaged at its end.
@@ -220,8 +216,10 @@ def _read(path: Path) -> Checkpoint:
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
         state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        progress = Progress(**{**state["progress"], "position": Position(**state["progress"]["position"])})
+        place = state["progress"]["position"]
+        position = Position(**{**place, "rows": tuple(map(tuple, place.get("rows", ())))})
+        progress = Progress(**{**state["progress"], "position": position})
         settings = settings_from_dict(config["settings"], str(path / "config.json"))
-        return Checkpoint(path, progress, settings, state["conditions"])
+        return Checkpoint(path, progress, settings, state["conditions"], int(config["max_source_length"]))
     except (ValueError, KeyError, TypeError, RecipeError) as error:
         raise ModelError(f"{path}: whole, but not of this program's making or version: {error}") from error

@@ -1,14 +1,22 @@
 """What a recipe will cost, before it is run."""
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
 
 from seq2seq.config import Settings
 from seq2seq.data.order import CHUNK_TOKENS
+from seq2seq.data.pools import Pools
 from seq2seq.data.store import describe_counts
+from seq2seq.errors import DataError
+from seq2seq.files import whole_file
 from seq2seq.model.device import choose_device, choose_device_tokens, choose_precision
 from seq2seq.model.folder import build_model
+from seq2seq.train.initial import initial_tokenizer
 from seq2seq.train.monitor import logging_to
-from seq2seq.train.prepare import prepare
+from seq2seq.train.prepare import HeldOut, prepare
 
 
 def estimate(settings: Settings, device_name: str = "auto") -> str:
@@ -18,32 +26,68 @@ def estimate(settings: Settings, device_name: str = "auto") -> str:
         DataError: a corpus cannot be used.
     """
     with logging_to(None, speak=True):
-        prepared = prepare(settings)
+        prepared = prepare(settings, initial_tokenizer(settings))
     device = choose_device(device_name)
     precision = choose_precision(settings.train.precision, device, settings.model.d_model)
     with torch.device("meta"):
         model = build_model(settings, prepared.tokenizer)
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     device_tokens = choose_device_tokens(settings.train.device_tokens, device)
-    target_tokens = sum(round(store.weight * store.counts["target_tokens"]) for store in prepared.stores)
-    steps = max(1, round(target_tokens / settings.train.batch_tokens))
     vocab = prepared.tokenizer
     shared = " (shared)" if vocab.shared else ""
-    max_steps = settings.train.max_steps
     memory = _memory(settings, n_parameters, vocab.target_vocab_size, device_tokens)
     rows = [
         ("vocabulary", f"{vocab.source_vocab_size:,} source, {vocab.target_vocab_size:,} target{shared}"),
         ("parameters", f"{n_parameters:,}"),
         *((f"corpus {store.name}", describe_counts(store.counts)) for store in prepared.stores),
-        ("validation", f"{len(prepared.valid):,} pairs"),
-        ("test", f"{len(prepared.test):,} pairs" if prepared.test else "none"),
-        ("an epoch", f"{target_tokens:,} target tokens, about {steps:,} steps"),
-        ("the whole run", f"at most {max_steps:,} steps, about {max_steps / steps:.1f} epochs"),
+        ("validation", _sizes(prepared.valid)),
+        ("test", _sizes(prepared.test)),
+        *_epochs(settings, prepared.pools),
         ("device", f"{device}, {precision}, at most {device_tokens:,} tokens at once"),
         ("memory, estimated", f"{memory / 2**20:,.0f} MiB"),
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def list_dropped(settings: Settings, path: Path) -> int:
+    """Writes the training pairs that are left out, and why, as JSON objects, one on each line; returns their number.
+
+    Args:
+        settings: the recipe; its data are prepared and stay in the cache.
+        path: of the file.
+
+    Raises:
+        DataError: a corpus cannot be used, or is streamed: its pairs are not known before they are trained on.
+    """
+    if settings.data.streaming:
+        raise DataError("a streamed corpus has no list of dropped pairs; the log counts them")
+    with logging_to(None, speak=True):
+        stores = prepare(settings, initial_tokenizer(settings)).stores
+    written = 0
+    with whole_file(path) as file:
+        for store in stores:
+            for row in store.dropped():
+                file.write(json.dumps({"corpus": store.name, **row}, ensure_ascii=False).encode() + b"\n")
+                written += 1
+    return written
+
+
+def _sizes(sets: Sequence[HeldOut]) -> str:
+    """Says how many pairs the sets to validate or test on have."""
+    return ", ".join(f"{len(held_out.pairs):,} pairs {held_out.direction}" for held_out in sets) or "none"
+
+
+def _epochs(settings: Settings, pools: Pools) -> list[tuple[str, str]]:
+    """Says how long an epoch is and how many of them the run has, where that is known."""
+    max_steps = settings.train.max_steps
+    if pools.tokens_per_epoch is None:
+        return [("the whole run", f"at most {max_steps:,} steps over streamed text")]
+    steps = max(1, round(pools.tokens_per_epoch / settings.train.batch_tokens))
+    return [
+        ("an epoch", f"{round(pools.tokens_per_epoch):,} target tokens, about {steps:,} steps"),
+        ("the whole run", f"at most {max_steps:,} steps, about {max_steps / steps:.1f} epochs"),
+    ]
 
 
 def _memory(settings: Settings, n_parameters: int, vocab_size: int, device_tokens: int) -> float:

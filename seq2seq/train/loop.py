@@ -1,26 +1,27 @@
 """The training loop: one for every recipe, on one process or many."""
 
 import logging
-import math
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import timedelta
 from pathlib import Path
+from statistics import fmean
 from types import FrameType
 from typing import Any, Literal
 
 import torch
 
 from seq2seq.config import Settings, settings_to_yaml
-from seq2seq.data.order import Step, TrainingData, derive_seed
-from seq2seq.errors import DivergedError, ModelError, RunError
+from seq2seq.data.order import Step, TrainingData
+from seq2seq.errors import ModelError, RunError
 from seq2seq.files import atomic_folder, lock
 from seq2seq.memory import release_freed_memory
-from seq2seq.model.device import autocast, choose_device_tokens, choose_precision
+from seq2seq.model.device import choose_device_tokens, choose_precision
 from seq2seq.model.folder import (
     TrainedModel,
     build_model,
+    canonical_weights,
     checkpoint_folders,
     find_model,
     load_weights,
@@ -38,10 +39,12 @@ from seq2seq.train.checkpoint import (
     save_checkpoint,
 )
 from seq2seq.train.distributed import Ranks
+from seq2seq.train.initial import freeze, initial_model
 from seq2seq.train.monitor import Monitor, logging_to, read_status, write_status
-from seq2seq.train.optimizer import build_optimizer, learning_rate
+from seq2seq.train.pictures import attention_picture, shown_pair
 from seq2seq.train.prepare import Prepared, prepare
-from seq2seq.train.validate import Validator
+from seq2seq.train.update import Update, Updater
+from seq2seq.train.validate import Validator, by_direction
 
 log = logging.getLogger(__name__)
 
@@ -87,11 +90,19 @@ def train(settings: Settings, ranks: Ranks, accept: frozenset[str] = frozenset()
                 log.info("%s: this run is finished; its best model is %s", folder, folder / "best")
                 return
             refuse_changes(folder, changed, accept)
+
+        def record(message: str, exit_code: int) -> None:
+            if exit_code != RunError.exit_code:  # a run that is refused stays what it is
+                write_status(folder, "failed", read_status(folder).get("step", 0), error=message)
+
+        ranks.on_failure(record)
         try:
             Trainer(settings, ranks, checkpoint, accept).run()
+        except Interrupted:
+            raise
         except Exception as error:
-            if ranks.is_main and not isinstance(error, (RunError, Interrupted)):
-                write_status(folder, "failed", read_status(folder).get("step", 0), error=str(error))
+            if ranks.is_main:
+                record(str(error), getattr(error, "exit_code", 1))
             raise
 
 
@@ -112,8 +123,10 @@ class Trainer:
         self.ranks = ranks
         self.folder = Path(settings.output)
         train = settings.train
+        initial = None if checkpoint else initial_model(settings)
+        taken = checkpoint.tokenizer() if checkpoint else initial.tokenizer if initial else None
         with ranks.main_first():
-            self.prepared: Prepared = prepare(settings, checkpoint.tokenizer() if checkpoint else None)
+            self.prepared: Prepared = prepare(settings, taken)
         self.device_tokens = choose_device_tokens(train.device_tokens, ranks.device)
         self.precision: Literal["fp32", "bf16"] = choose_precision(
             train.precision, ranks.device, settings.model.d_model
@@ -125,19 +138,21 @@ class Trainer:
         }
         if ranks.device.type == "cpu":  # the number of threads decides in which order sums are rounded
             self.conditions["threads"] = torch.get_num_threads()
-        self.data = TrainingData(
-            self.prepared.stores,
-            settings.seed,
-            settings.data.pool_size,
-            train.batch_tokens,
-            self.device_tokens,
-            ranks.world_size,
-        )
+        held = self.device_tokens // 2 if train.r_drop else self.device_tokens  # R-Drop holds each pair twice
+        self.data = TrainingData(self.prepared.pools, settings.seed, train.batch_tokens, held, ranks.world_size)
         torch.manual_seed(settings.seed)
         self.model = build_model(settings, self.prepared.tokenizer).to(ranks.device)
-        self.trained = TrainedModel(self.model, self.prepared.tokenizer, settings, self.prepared.max_source_length)
-        self.optimizer = build_optimizer(self.model, train)
+        longest = self.prepared.max_source_length
+        if before := checkpoint or initial:
+            longest = max(longest, before.max_source_length)
+        if initial:
+            set_weights(self.model, canonical_weights(initial.model))
+            log.info("starting from %s, its tokenizer taken along", train.init_from)
+        freeze(self.model, train.freeze)
+        self.trained = TrainedModel(self.model, self.prepared.tokenizer, settings, longest)
+        self.updater = Updater(self.model, settings, ranks, self.precision)
         self.validator = Validator(self.prepared.valid, self.trained, self.device_tokens, self.precision)
+        self.shown = shown_pair(self.prepared.valid[0], self.prepared.tokenizer)
         self.progress = Progress()
         if checkpoint:
             self._resume(checkpoint, accept)
@@ -149,7 +164,7 @@ class Trainer:
         before = checkpoint.conditions
         changed = {key: (before.get(key), now) for key, now in self.conditions.items() if now != before.get(key)}
         refuse_changes(self.folder, changed, accept)
-        checkpoint.restore(self.model, self.optimizer)
+        self.updater.restore(checkpoint.folder)
         self.progress = checkpoint.progress
         # The best value of a finished run may be that of its average, which came after the checkpoint.
         best = read_status(self.folder).get(f"best_{self.settings.train.best_metric}")
@@ -212,10 +227,13 @@ class Trainer:
             if self.ranks.largest(reason is not None):
                 log.info("training ends: %s", reason)
                 break
+            if progress.step == 0:
+                self.monitor.histogram(0, "data/source_tokens", step.pool.source_lengths)
+                self.monitor.histogram(0, "data/target_tokens", step.pool.target_lengths)
             step_started = time.monotonic()
-            loss, norm, rate = self._step(step)
+            update = self.updater.take(step, progress.step + 1)
             progress.seconds = time.monotonic() - started
-            self._count(step, loss, norm, rate, time.monotonic() - step_started)
+            self._count(step, update, time.monotonic() - step_started)
             if progress.step % train.validate_every == 0 and self.ranks.is_main:
                 self._validate()
             if progress.step % RELEASE_EVERY == 0:
@@ -244,50 +262,13 @@ class Trainer:
             return f"no better {train.best_metric} in {progress.bad_validations} validations (train.patience)"
         return None
 
-    def _step(self, step: Step) -> tuple[float, float, float]:
-        """Takes one optimizer step; returns its summed loss, gradient norm and learning rate.
-
-        The gradient is that of the loss summed over all tokens of all micro-batches of all ranks, divided by their
-        number, and only then clipped: cutting a step in other micro-batches does not change it.
-        """
-        train, ranks = self.settings.train, self.ranks
-        loss = torch.zeros((), device=ranks.device)
-        for i in range(ranks.rank, len(step.micro_batches), ranks.world_size):
-            batch = self.data.batch(step.micro_batches[i]).to(ranks.device)
-            torch.manual_seed(derive_seed(self.settings.seed, self.progress.step, i, "dropout"))
-            with autocast(self.precision, ranks.device):
-                summed, _ = self.model(batch, train.label_smoothing)
-            summed.backward()
-            loss += summed.detach()
-        gradients = []
-        for parameter in self.model.parameters():
-            if parameter.grad is None:  # no micro-batch for this rank
-                parameter.grad = torch.zeros_like(parameter)
-            gradients.append(parameter.grad)
-        ranks.sum_([*gradients, loss])
-        torch._foreach_div_(gradients, float(step.n_tokens))
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if not math.isfinite(float(loss)) or not math.isfinite(float(norm)):
-            raise DivergedError(
-                f"step {self.progress.step + 1}: loss {float(loss) / step.n_tokens}, gradient norm {float(norm)}: "
-                "training has diverged; lower train.learning_rate or raise train.warmup_steps"
-            )
-        if train.clip_norm:
-            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), train.clip_norm, norm)
-        rate = learning_rate(self.progress.step + 1, train, self.settings.model.d_model)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return float(loss), float(norm), rate
-
-    def _count(self, step: Step, loss: float, norm: float, rate: float, seconds: float) -> None:
+    def _count(self, step: Step, update: Update, seconds: float) -> None:
         """Brings the progress up to date behind a step, and logs it when it is time."""
         progress, train = self.progress, self.settings.train
         progress.step += 1
         progress.position = step.next
         progress.tokens += step.n_tokens
-        progress.window_loss += loss
+        progress.window_loss += update.loss
         progress.window_tokens += step.n_tokens
         progress.window_seconds += seconds
         speed = progress.window_tokens / progress.window_seconds
@@ -297,8 +278,8 @@ class Trainer:
         mean_loss = progress.window_loss / progress.window_tokens
         values = {
             "train/loss": mean_loss,
-            "train/learning_rate": rate,
-            "train/gradient_norm": norm,
+            "train/learning_rate": update.learning_rate,
+            "train/gradient_norm": update.gradient_norm,
             "train/tokens_per_second": speed,
             "train/epoch": float(progress.position.epoch),
         }
@@ -308,8 +289,8 @@ class Trainer:
             f"{progress.step:,}",
             f"{train.max_steps:,}",
             mean_loss,
-            rate,
-            norm,
+            update.learning_rate,
+            update.gradient_norm,
             f"{speed:,.0f}",
             timedelta(seconds=round(self._seconds_left())),
         )
@@ -319,14 +300,22 @@ class Trainer:
         """Estimates the time to the end from the time so far, validations included."""
         progress, train = self.progress, self.settings.train
         shares = [progress.step / train.max_steps]  # of the run that are done, by each of its limits
-        if train.max_epochs is not None:
-            shares.append(progress.tokens / (self.data.tokens_per_epoch * train.max_epochs))
+        if train.max_epochs is not None and (tokens := self.prepared.pools.tokens_per_epoch):
+            shares.append(progress.tokens / (tokens * train.max_epochs))
         if train.max_minutes is not None:
             shares.append(progress.seconds / 60 / train.max_minutes)
         return progress.seconds * max(0.0, 1 / max(shares) - 1)
 
     def _validate(self, what: str = "valid") -> None:
-        """Measures the model, and keeps it as the best one if it is; `what` is measured stands before the metrics."""
+        """Measures the model, and keeps it as the best one if it is; `what` is measured stands before the metrics.
+
+        Where the recipe asks for a moving average of the weights, that is the model.
+        """
+        average = self.updater.average if what == "valid" else None
+        with average.applied() if average else nullcontext():
+            self._measure(what)
+
+    def _measure(self, what: str) -> None:
         progress, train = self.progress, self.settings.train
         found = self.validator.measure()
         progress.validated_step = progress.step
@@ -347,6 +336,7 @@ class Trainer:
         )
         samples = self.validator.samples(found.hypotheses, train.valid_samples)
         self.monitor.text(progress.step, f"{what}/samples", samples)
+        self.monitor.image(progress.step, f"{what}/attention", attention_picture(self.trained, *self.shown))
         if samples:
             log.info("%s", samples[0])
         if better:
@@ -359,7 +349,7 @@ class Trainer:
     def _save(self) -> None:
         """Writes a checkpoint of this step."""
         if self.ranks.is_main:
-            save_checkpoint(self.folder, self.trained, self.optimizer, self.progress, self.conditions)
+            save_checkpoint(self.folder, self.trained, self.updater, self.progress, self.conditions)
 
     def _finish(self) -> None:
         """Lets the average of the last checkpoints compete for the best model, and tests the winner."""
@@ -374,9 +364,12 @@ class Trainer:
             load_weights(self.model, find_model(self.folder) / "model.safetensors")
             tester = Validator(self.prepared.test, self.trained, self.device_tokens, self.precision)
             scores = tester.scores(tester.translate())
-            values = {"test/bleu": scores["bleu"], "test/chrf": scores["chrf"]}
+            values = {"test/bleu": fmean(s["bleu"] for s in scores), "test/chrf": fmean(s["chrf"] for s in scores)}
+            if len(scores) > 1:
+                values |= {f"test/{name}": value for name, value in by_direction(self.prepared.test, scores).items()}
             self.monitor.event(progress.step, progress.seconds, values)
             more |= values
-            log.info("test, best model:\n%s", scores.text())
+            for held_out, found in zip(self.prepared.test, scores, strict=True):
+                log.info("test, best model, %s %s:\n%s", held_out.name, held_out.direction, found.text())
         write_status(self.folder, "finished", progress.step, **more)
         log.info("finished after %s; best model: %s", timedelta(seconds=round(progress.seconds)), self.folder / "best")

@@ -10,11 +10,15 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from seq2seq.files import write_json
 
 log = logging.getLogger(__name__)
+
+MAX_BINS = 256  # of a histogram
 
 
 class _BarSafeHandler(logging.StreamHandler):  # type: ignore[type-arg]
@@ -90,6 +94,18 @@ class Monitor:
         """Records lines of text in TensorBoard."""
         if self._folder is not None:
             self._board.add_text(name, "\n\n".join(f"<pre>{escape(line)}</pre>" for line in lines), step)
+
+    def image(self, step: int, name: str, picture: npt.NDArray[np.uint8]) -> None:
+        """Records a picture [height, width, 3] in TensorBoard."""
+        if self._folder is not None:
+            self._board.add_image(name, picture, step, dataformats="HWC")
+
+    def histogram(self, step: int, name: str, values: npt.NDArray[np.integer]) -> None:
+        """Records in TensorBoard how often each of some whole numbers [n], at least one, occurs."""
+        if self._folder is not None:
+            low, high = int(values.min()), int(values.max())
+            width = -(-(high - low + 1) // MAX_BINS)  # a whole number, so that all bins are equally wide to the data
+            self._board.add_histogram(name, values, step, bins=np.arange(low, high + width + 1, width) - 0.5)
 
     def advance(self, description: str) -> None:
         """Moves the progress bar by a step."""

@@ -9,12 +9,13 @@ from seq2seq.config import TrainSettings
 
 
 def build_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Returns Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) over all parameters.
+    """Returns Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) over all parameters that are trained.
 
     Weight decay applies to matrices only, never to biases and norms.
     """
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() <= 1]
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.dim() > 1]
+    others = [p for p in trained if p.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
     return optimizer(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=True)
@@ -53,7 +54,7 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     return {
         f"{name}/{key}": value
         for name, parameter in model.named_parameters()
-        for key, value in optimizer.state[parameter].items()
+        for key, value in optimizer.state.get(parameter, {}).items()
     }
 
 
@@ -63,5 +64,7 @@ def set_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, te
     for key, value in tensors.items():
         name, what = key.rsplit("/", 1)
         parameter = parameters[name]
+        if not parameter.requires_grad:  # frozen since the checkpoint
+            continue
         # A copy: loaded tensors are mapped to a file that pruning deletes. Fused Adam keeps `step` on the device too.
         optimizer.state[parameter][what] = value.to(parameter.device, copy=True)

@@ -5,13 +5,14 @@ import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 
 from seq2seq.config import DataSettings, Settings, TokenizerSettings
-from seq2seq.data.store import PairStore, cache_folder, describe_counts, open_store
+from seq2seq.data.pools import Pools, StoredPools, Variation, varies
+from seq2seq.data.store import PairFilter, PairStore, cache_folder, describe_counts, open_store
+from seq2seq.data.streams import StreamedPools
 from seq2seq.errors import DataError
 from seq2seq.files import atomic_folder, is_whole, lock
 from seq2seq.text.corpora import Corpus, Pair, open_corpus
@@ -20,7 +21,28 @@ from seq2seq.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # counts up when the same settings would train another tokenizer
+VERSION = 2  # counts up when the same settings would train another tokenizer
+UNTRAINED = {"sample_alpha"}  # tokenizer settings that change only how it is used
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Raw pairs to validate or test on, none dropped.
+
+    Attributes:
+        name: of the corpus.
+        languages: source and target language.
+        pairs: raw source lines and references.
+    """
+
+    name: str
+    languages: tuple[str, str]
+    pairs: list[Pair]
+
+    @property
+    def direction(self) -> str:
+        """The languages as one word, such as `en-de`."""
+        return "-".join(self.languages)
 
 
 @dataclass(frozen=True)
@@ -28,23 +50,22 @@ class Prepared:
     """Everything that training reads.
 
     Attributes:
-        tokenizer: trained on the training corpora.
-        stores: tokenised training pairs, one for each corpus.
-        valid: raw pairs to validate on.
-        test: raw pairs to test on at the end, if the recipe names any.
+        tokenizer: trained on the training corpora, or taken along.
+        pools: the training pairs.
+        stores: those of them that are on disk, one for each corpus; none where a corpus is streamed.
+        valid: what to validate on.
+        test: what to test on at the end, if the recipe names anything.
+        max_source_length: tokens of the longest training source, eos included.
         fingerprint: hash of the training and validation corpora; a resumed run must find the same.
     """
 
     tokenizer: Tokenizer
+    pools: Pools
     stores: Sequence[PairStore]
-    valid: list[Pair]
-    test: list[Pair] | None
+    valid: list[HeldOut]
+    test: list[HeldOut]
+    max_source_length: int
     fingerprint: str
-
-    @cached_property
-    def max_source_length(self) -> int:
-        """Tokens of the longest training source, eos included."""
-        return max(int(store.source_lengths.max()) for store in self.stores)
 
 
 def prepare(settings: Settings, tokenizer: Tokenizer | None = None) -> Prepared:
@@ -53,46 +74,66 @@ def prepare(settings: Settings, tokenizer: Tokenizer | None = None) -> Prepared:
     Raises:
         DataError: a corpus is missing, misaligned, empty or not UTF-8.
     """
-    data = settings.data
+    data, alpha = settings.data, settings.tokenizer.sample_alpha
     corpora = [open_corpus(corpus, data) for corpus in data.train]
-    valid = _raw_pairs(open_corpus(data.valid, data))
-    test = _raw_pairs(open_corpus(data.test, data)) if data.test else None
+    valid = [_held_out(open_corpus(corpus, data)) for corpus in data.valid_corpora]
+    test = [_held_out(open_corpus(corpus, data)) for corpus in data.test_corpora]
     tokenizer = tokenizer or _tokenizer(corpora, settings.tokenizer, data)
-    stores = []
-    for corpus in corpora:
-        store = open_store(corpus, tokenizer, data)
-        stores.append(store)
-        log.info("%s: %s", corpus.name, describe_counts(store.counts))
-    parts = [*(corpus.fingerprint for corpus in corpora), hashlib.sha256(json.dumps(valid).encode()).hexdigest()]
-    return Prepared(tokenizer, stores, valid, test, hashlib.sha256(json.dumps(parts).encode()).hexdigest())
+    varied = varies(alpha, data.noise)
+    variation = Variation(tokenizer, data, alpha, settings.seed) if varied else None
+    stores: list[PairStore] = []
+    if data.streaming:
+        filters = [PairFilter(tokenizer, data, corpus) for corpus in corpora]
+        pools: Pools = StreamedPools(corpora, filters, settings.seed, data.pool_size, variation)
+        longest = data.max_length
+    else:
+        for corpus in corpora:
+            stores.append(open_store(corpus, tokenizer, data, text=varied))
+            log.info("%s: %s", corpus.name, describe_counts(stores[-1].counts))
+        pools = StoredPools(stores, settings.seed, data.pool_size, data.temperature, variation)
+        longest = max(int(store.source_lengths.max()) for store in stores)
+    tests = json.dumps([pair for part in valid for pair in part.pairs])
+    parts = [*(corpus.fingerprint for corpus in corpora), hashlib.sha256(tests.encode()).hexdigest()]
+    fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return Prepared(tokenizer, pools, stores, valid, test, longest, fingerprint)
 
 
-def _raw_pairs(corpus: Corpus) -> list[Pair]:
+def _held_out(corpus: Corpus) -> HeldOut:
     """Returns all pairs of a corpus to validate or test on: none is dropped."""
     pairs = list(corpus)
     if not any(not is_blank(source) and not is_blank(target) for source, target in pairs):
         raise DataError(f"{corpus.name}: no sentence pair with text on both sides")
-    return pairs
+    return HeldOut(corpus.name, corpus.languages, pairs)
 
 
 def _tokenizer(corpora: Sequence[Corpus], settings: TokenizerSettings, data: DataSettings) -> Tokenizer:
     """Returns the tokenizer of the training corpora, from the cache if it is there."""
-    parts = [VERSION, *(corpus.fingerprint for corpus in corpora), settings.model_dump(mode="json")]
+    languages = sorted({corpus.languages[1] for corpus in corpora}) if data.tags else []
+    trained_by = settings.model_dump(mode="json", exclude=UNTRAINED)
+    parts = [VERSION, *(corpus.fingerprint for corpus in corpora), trained_by, languages]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     folder = cache_folder(data) / f"tokenizer-{key[:32]}"
     with lock(folder.parent / ".locks" / folder.name):
         if not is_whole(folder):
-            log.info("training the tokenizer (%s, %s tokens)", settings.model, f"{settings.vocab_size:,}")
-            pairs = _sample(chain.from_iterable(corpora), settings.training_lines)
+            kind = settings.model if settings.type == "sentencepiece" else settings.type
+            log.info("training the tokenizer (%s, %s tokens)", kind, f"{settings.vocab_size:,}")
+            pairs = _sample(corpora, settings.training_lines, data.streaming)
             if not pairs:
                 raise DataError(f"{', '.join(corpus.name for corpus in corpora)}: no lines to train on")
-            tokenizer = Tokenizer.train(pairs, settings)
+            tokenizer = Tokenizer.train(pairs, settings, languages)
             with atomic_folder(folder) as temporary:
                 tokenizer.save(temporary / "tokenizer")
     return Tokenizer.load(folder / "tokenizer")
 
 
-def _sample(pairs: Iterable[Pair], size: int) -> list[Pair]:
+def _sample(corpora: Sequence[Corpus], size: int, streaming: bool) -> list[Pair]:
+    """Returns pairs to train a tokenizer on: any with the same chance; of streams the first, equally many of each."""
+    if streaming:
+        return [pair for corpus in corpora for pair in islice(corpus, size // len(corpora))]
+    return _draw(chain.from_iterable(corpora), size)
+
+
+def _draw(pairs: Iterable[Pair], size: int) -> list[Pair]:
     """Draws pairs at random in one pass, every pair with the same chance (reservoir sampling, Vitter 1985)."""
     random = np.random.default_rng(0)  # one sample for all seeds: a tokenizer is shared by runs that differ in theirs
     kept: list[Pair] = []

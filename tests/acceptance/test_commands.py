@@ -79,7 +79,7 @@ def test_it_translates_and_evaluates(trained: Path, tmp_path: Path) -> None:
     assert piped.stdout == (tmp_path / "out.de").read_bytes()
     by_file = run("evaluate", "--hypothesis", tmp_path / "out.de", "--reference", reference, "--json")
     by_model = run("evaluate", trained / "run", "--source", source, "--reference", reference, "--json")
-    assert by_file.stdout == by_model.stdout
+    assert json.loads(by_file.stdout)["metrics"] == json.loads(by_model.stdout)["metrics"]
     scores = json.loads(by_file.stdout)
     assert scores["metrics"]["BLEU"]["score"] > 80
     assert scores["metrics"]["BLEU"]["signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a")

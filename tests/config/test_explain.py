@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from seq2seq.config import describe, editor_schema, explain, leaves, load_recipe
-from seq2seq.config.schema import keys
+from seq2seq.config.schema import Key, keys
 from seq2seq.errors import RecipeError
 
-ALL_KEYS = [key.name for key in keys()]
+ALL_KEYS = list(keys())
 
 MINIMAL = """\
 output: runs/x
@@ -21,13 +21,13 @@ data:
 """
 
 
-@pytest.mark.parametrize("key", ALL_KEYS)
-def test_every_key_is_explained(key: str) -> None:
-    (found,) = [entry for entry in keys() if entry.name == key]
-    assert found.info.description, f"{key} has no description"
-    text = explain(key)
-    assert text.startswith(f"{key}\n  {found.shape.expected}; ")
-    assert found.info.description in text
+@pytest.mark.parametrize("key", ALL_KEYS, ids=lambda key: key.name)
+def test_every_key_is_explained(key: Key) -> None:
+    assert key.info.description, f"{key.name} has no description"
+    text = explain(key.name)
+    assert text.startswith(f"{key.name}\n  ")
+    assert f"  {key.shape.expected}; " in text
+    assert key.info.description in text
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,22 @@ def test_every_key_is_explained(key: str) -> None:
         ("decode.beam_size", "a whole number from 1 to 1000; default 5"),
         ("tokenizer.shared", "true or false; default true"),
         ("data.cache", "text; default ''"),
-        ("data.test", "or {dataset: NAME}, or null; default null"),
+        ("data.test", "or {dataset: NAME}, or a list of them, or null; default null"),
         ("data.source_language", "a language code such as en or pt-BR; required"),
-        ("data.train.0.source", "data.train.N.source\n  text; required"),
+        ("data.train.0.source", "data.train.N.source\n  text; required for this kind\n  File with one source"),
+        ("data.train.0.target", "data.train.N.target\n  text; required with source\n  File with the translation"),
+        ("data.train.0.split", "text; default train, with dataset\n"),
+        ("data.train.0.source_column", "a whole number of at least 1; default 1, with tsv\n  Number"),
+        ("data.train.0.source_column", "text, or null; default null, with jsonl or dataset\n  Name"),
         ("data.train.0", "data.train.N\n  a corpus, {source: FILE"),
-        ("data.train", "  data.train.N.dataset: text; required."),
+        ("data.train", "  data.train.N.dataset: text; required for this kind."),
+        ("data.test.source", "data.test.source\n  text; required for this kind\n  File with one source"),
+        ("data.test.1.source", "data.test.N.source\n  text; required for this kind\n  File with one source"),
+        ("data.valid.weight", "data.valid.weight\n  a number above 0; default 1\n"),
+        ("data.valid.0", "data.valid.N\n  a corpus, {source: FILE"),
+        ("data.valid.0", "\n  Corpus that the model is validated with"),
+        ("data", "then counts. Its keys are those of data.train.N.\n"),
+        ("data.noise", "  data.noise.upper_case: a number from 0 to 1; default 0. Share"),
         ("train", "  train.max_steps: a whole number of at least 1; default 100000. Optimizer steps"),
         ("", "  output: text; required. Run folder"),
     ],
@@ -56,7 +67,13 @@ def test_explanations(key: str, text: str) -> None:
 
 def test_a_section_lists_all_its_keys_and_no_others() -> None:
     listed = [line.split(":")[0].strip() for line in explain("model").splitlines() if line.startswith("  model.")]
-    assert listed == [key for key in ALL_KEYS if key.startswith("model.")]
+    assert listed == [key.name for key in ALL_KEYS if key.name.startswith("model.")]
+
+
+def test_the_keys_of_a_corpus_are_listed_once() -> None:
+    assert not [key.name for key in ALL_KEYS if key.name.startswith(("data.valid.", "data.test."))]
+    for text in (explain("data"), explain("data.train")):
+        assert text.count(".jsonl: ") == text.count(".weight: ") == 1
 
 
 @pytest.mark.parametrize(
@@ -66,6 +83,8 @@ def test_a_section_lists_all_its_keys_and_no_others() -> None:
         ("warmup_steps", "warmup_steps: unknown key; did you mean train.warmup_steps?"),
         ("tokeniser.shared", "tokeniser.shared: unknown key; did you mean tokenizer?"),
         ("data.train.source", "data.train.source: unknown key; did you mean data.train.N.source?"),
+        ("data.test.sourc", "data.test.sourc: unknown key; did you mean data.test.source?"),
+        ("data.valid.0.jsnl", "data.valid.0.jsnl: unknown key; did you mean data.valid.0.jsonl?"),
         ("qqqqq", "qqqqq: unknown key"),
     ],
 )

@@ -16,6 +16,8 @@ data:
   valid: {source: v.en, target: v.de}
 """
 
+CORPUS = "a corpus, {source: FILE, target: FILE}, {tsv: FILE}, {jsonl: FILE} or {dataset: NAME}"
+
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -105,6 +107,10 @@ def errors(text: str | bytes, *overrides: str) -> list[str]:
             "train: {min_learning_rate: 0.1}",
             "train.min_learning_rate: min_learning_rate (0.1) must be at most learning_rate (0.0007)",
         ),
+        (
+            "tokenizer: {type: characters, sample_alpha: 0.1}",
+            "tokenizer.sample_alpha: sample_alpha samples subwords, and characters have none",
+        ),
         # what YAML allows and a recipe does not
         ("output: b", "output: set twice; first on line 1"),
         ("? [a, b]\n: 1", "a key must be a word, not a list or mapping"),
@@ -145,20 +151,93 @@ def test_message_and_line(here: Path, line: str, error: str) -> None:
             "a.de}",
             "a, config: x}",
             5,
-            "data.train.0.config: does not go with the other keys: a corpus has either source and target or dataset",
+            "data.train.0.config: does not go with source, only with dataset: a corpus is of one kind",
         ),
         ("[{source: a.en, target: a.de}]", "[]", 5, "data.train: is empty, must be a list, each entry {corpus}"),
         ("[{source: a.en, target: a.de}]", "{}", 5, "data.train: is a mapping, must be a list, each entry {corpus}"),
         ("[{source: a.en, target: a.de}]", "[a.en]", 5, "data.train.0: is 'a.en', must be {corpus}"),
-        ("{source: v.en, target: v.de}", "", 6, "data.valid: is empty, must be {corpus}"),
+        ("{source: v.en, target: v.de}", "", 6, "data.valid: is empty, must be {corpora}"),
+        ("{source: v.en, target: v.de}", "[]", 6, "data.valid: is empty, must be {corpora}"),
+        ("{source: v.en, target: v.de}", "v.en", 6, "data.valid: is 'v.en', must be {corpora}"),
+        ("{source: v.en, target: v.de}", "[{tsv: a}, b]", 6, "data.valid.1: is 'b', must be {corpus}"),
         ("{source: v.en, target: v.de}", "{dataset: }", 6, "data.valid.dataset: is empty, must be text"),
     ],
 )
 def test_message_and_line_within_the_data(here: Path, old: str, new: str, line: int, error: str) -> None:
     assert old in MINIMAL
     (found,) = errors(MINIMAL.replace(old, new))
-    expected = error.replace("{corpus}", "a corpus, {source: FILE, target: FILE} or {dataset: NAME}")
+    expected = error.replace("{corpus}", CORPUS).replace("{corpora}", f"{CORPUS}, or a list of them")
     assert found == f"r.yaml:{line}: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("corpus", "error"),
+    [
+        # unknown keys
+        ("{source: a, target: b, wieght: 2}", "wieght: unknown key; did you mean data.train.0.weight?"),
+        ("{tsv: a, sourc: b}", "sourc: unknown key; did you mean data.train.0.source_column?"),
+        ("{tsv: a, source_lang: b}", "source_lang: unknown key; did you mean data.train.0.source_language?"),
+        ("{jsonl: a, target_colum: b}", "target_colum: unknown key; did you mean data.train.0.target_column?"),
+        ("{dataset: a, stream: yes}", "stream: unknown key; did you mean data.train.0.streaming?"),
+        ("{dataset: a, qqqq: 1}", "qqqq: unknown key; valid are source_language, target_language, weight, source_co"),
+        # keys of another kind
+        ("{tsv: a, target: b}", "target: does not go with tsv, only with source: a corpus is of one kind"),
+        ("{jsonl: a, tsv: b}", "jsonl: does not go with tsv, only with jsonl: a corpus is of one kind"),
+        ("{jsonl: a, split: b}", "split: does not go with jsonl, only with dataset: a corpus is of one kind"),
+        (
+            "{source: a, target: b, source_column: 1}",
+            "source_column: does not go with source, only with tsv or jsonl or dataset: a corpus is of one kind",
+        ),
+        # values
+        ("{tsv: a, source_column: de}", "source_column: is 'de', must be a whole number of at least 1"),
+        ("{tsv: a, target_column: 0}", "target_column: is 0, must be at least 1"),
+        ("{tsv: }", "tsv: is empty, must be text"),
+        ("{jsonl: a, target_language: d}", "target_language: is 'd', must be a language code such as en or pt-BR, or"),
+        ("{dataset: a, streaming: ja}", "streaming: is 'ja', must be true or false"),
+        # values that do not go together
+        ("{tsv: a, source_column: 2}", "source_column: source_column and target_column are both 2: a model would"),
+        ("{jsonl: a, source_column: x}", "source_column: name both source_column and target_column, or neither"),
+        ("{dataset: a, target_column: x}", "target_column: name both source_column and target_column, or neither"),
+        (
+            "{dataset: a, source_column: x, target_column: x}",
+            "source_column: source_column and target_column are both x: a model would learn to copy",
+        ),
+    ],
+)
+def test_message_and_line_within_a_corpus(here: Path, corpus: str, error: str) -> None:
+    (found,) = errors(MINIMAL.replace("[{source: a.en, target: a.de}]", f"\n    - {corpus}"))
+    assert found.startswith(f"r.yaml:6: data.train.0.{error}")
+    (found,) = errors(MINIMAL.replace("{source: v.en, target: v.de}", f"\n    - {corpus}"))
+    assert found.startswith(f"r.yaml:7: data.valid.0.{error.replace('data.train.0', 'data.valid.0')}")
+
+
+def test_a_corpus_whose_kind_is_misspelt(here: Path) -> None:
+    found = errors(MINIMAL.replace("{source: a.en, target: a.de}", "{datset: wmt/wmt14}"))
+    assert "r.yaml:5: data.train.0.datset: unknown key; did you mean data.train.0.dataset?" in found
+
+
+@pytest.mark.parametrize(
+    ("lines", "error"),
+    [
+        (
+            "  temperature: 5",
+            "r.yaml:7: data.temperature: temperature needs to know all pairs of a corpus, and a/b is streamed",
+        ),
+        (
+            "  drop_duplicates: yes",
+            "r.yaml:7: data.drop_duplicates: drop_duplicates needs to know all pairs of a corpus, and a/b is streamed",
+        ),
+        (
+            "train:\n  batch_tokens: 9\n  max_epochs: 3",
+            "r.yaml:9: train.max_epochs: a streamed corpus has no epochs; set train.max_steps instead",
+        ),
+    ],
+)
+def test_what_a_stream_cannot_do(here: Path, lines: str, error: str) -> None:
+    text = MINIMAL.replace("{source: a.en, target: a.de}", "{source: a, target: b}, {dataset: a/b, streaming: true}")
+    (found,) = errors(f"{text}{lines}\n")
+    assert found == error
+    assert load_recipe("r.yaml", ["data.train.1.streaming=no"]).settings.data.streaming is False
 
 
 @pytest.mark.parametrize(
@@ -211,7 +290,7 @@ decode:
         "r.yaml:1: output: missing; it must be text",
         "r.yaml:1: outputs: unknown key; did you mean output?",
         "r.yaml:2: data.target_language: missing; it must be a language code such as en or pt-BR",
-        "r.yaml:2: data.valid: missing; it must be a corpus, {source: FILE, target: FILE} or {dataset: NAME}",
+        f"r.yaml:2: data.valid: missing; it must be {CORPUS}, or a list of them",
         "r.yaml:6: data.train.1.target: missing; it must be text",
         "r.yaml:7: data.train.1.weight: is -1, must be above 0",
         "r.yaml:9: train.max_steps: is 'many', must be a whole number of at least 1",
@@ -270,9 +349,8 @@ def test_stored_settings_are_refused_in_the_same_words() -> None:
         "best/config.json: seed: is -1, must be at least 0",
         "best/config.json: data.source_language: missing; it must be a language code such as en or pt-BR",
         "best/config.json: data.target_language: missing; it must be a language code such as en or pt-BR",
-        "best/config.json: data.train: is '3', must be a list, each entry a corpus, "
-        "{source: FILE, target: FILE} or {dataset: NAME}",
-        "best/config.json: data.valid: missing; it must be a corpus, {source: FILE, target: FILE} or {dataset: NAME}",
+        f"best/config.json: data.train: is '3', must be a list, each entry {CORPUS}",
+        f"best/config.json: data.valid: missing; it must be {CORPUS}, or a list of them",
         "best/config.json: train.warmup_step: unknown key; did you mean train.warmup_steps?",
     ]
     with pytest.raises(RecipeError, match="x.json: must be a mapping of keys to values"):

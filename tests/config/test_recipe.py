@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from seq2seq.config import (
+    Corpus,
     HubDataset,
+    JsonlFile,
+    NoiseSettings,
     ParallelFiles,
     Settings,
+    TsvFile,
     differences,
     leaves,
     load_recipe,
@@ -47,14 +51,65 @@ def test_a_minimal_recipe_has_defaults_for_the_rest(tmp_path: Path) -> None:
     assert (settings.model.layers, settings.train.betas, settings.data.test) == (6, (0.9, 0.98), None)
 
 
-def test_corpora_of_both_kinds(tmp_path: Path) -> None:
-    text = MINIMAL.replace("[{source: a.en, target: a.de}]", "[{dataset: wmt/wmt14, config: de-en, weight: 2}]")
-    assert load(tmp_path, text).data.train == [HubDataset(dataset="wmt/wmt14", config="de-en", weight=2.0)]
+@pytest.mark.parametrize(
+    ("corpus", "expected"),
+    [
+        ("{source: a, target: b, weight: 2}", ParallelFiles(source="a", target="b", weight=2)),
+        ("{tsv: a.tsv.gz, target_column: 3}", TsvFile(tsv="a.tsv.gz", source_column=1, target_column=3)),
+        ("{jsonl: a.jsonl}", JsonlFile(jsonl="a.jsonl", source_column=None, target_column=None)),
+        (
+            "{jsonl: a.jsonl, source_column: 1, target_column: no}",
+            JsonlFile(jsonl="a.jsonl", source_column="1", target_column="no"),
+        ),
+        ("{dataset: wmt/wmt14, config: de-en}", HubDataset(dataset="wmt/wmt14", config="de-en", split="train")),
+        ("{dataset: a/b, streaming: yes, revision: v1}", HubDataset(dataset="a/b", streaming=True, revision="v1")),
+        (
+            "{source: a, target: b, source_language: fr, target_language: no}",
+            ParallelFiles(source="a", target="b", source_language="fr", target_language="no"),
+        ),
+    ],
+)
+def test_each_kind_of_corpus(tmp_path: Path, corpus: str, expected: Corpus) -> None:
+    data = load(tmp_path, MINIMAL, f"data.train=[{corpus}]", f"data.valid={corpus}", f"data.test=[{corpus}]").data
+    assert data.train == [expected]
+    assert data.valid_corpora == [data.valid] == [expected]
+    assert data.test_corpora == data.test == [expected]
+    assert {type(found) for found in (*data.train, *data.valid_corpora, *data.test_corpora)} == {type(expected)}
+    assert settings_from_dict(json.loads(load(tmp_path, MINIMAL, f"data.train=[{corpus}]").model_dump_json()))
+
+
+def test_several_corpora_to_validate_and_none_to_test_on(tmp_path: Path) -> None:
+    data = load(tmp_path, MINIMAL, "data.valid=[{tsv: a}, {source: b, target: c}, {dataset: d, split: dev}]").data
+    assert data.valid_corpora == [TsvFile(tsv="a"), ParallelFiles(source="b", target="c"), data.valid_corpora[2]]
+    assert data.test_corpora == []
+
+
+def test_the_languages_of_a_corpus(tmp_path: Path) -> None:
+    corpora = "[{tsv: a}, {tsv: b, source_language: fr}, {jsonl: c, source_language: de, target_language: en}]"
+    data = load(tmp_path, MINIMAL, f"data.train={corpora}").data
+    assert [data.languages(corpus) for corpus in data.train] == [("en", "de"), ("fr", "de"), ("de", "en")]
+
+
+def test_settings_stored_before_a_key_was_there_have_its_default() -> None:
+    corpus = {"source": "a.en", "target": "a.de", "weight": 1.0}
+    hub = {"dataset": "wmt/wmt14", "config": "de-en", "split": "test", "revision": None, "weight": 1.0}
+    old = {
+        "output": "runs/x",
+        "data": {"source_language": "en", "target_language": "de", "train": [corpus], "valid": corpus, "test": hub},
+    }
+    data = settings_from_dict(old).data
+    assert data.train == [ParallelFiles(source="a.en", target="a.de")]
+    assert data.test == HubDataset(dataset="wmt/wmt14", config="de-en", split="test", streaming=False)
+    assert (data.tags, data.temperature, data.drop_duplicates, data.noise) == (False, 1.0, False, NoiseSettings())
 
 
 @pytest.mark.parametrize("section", ["train:\n", "train: {}\n", "train: ~\n", "train:\n  # max_steps: 5\n"])
 def test_a_section_that_sets_nothing_has_its_defaults(tmp_path: Path, section: str) -> None:
     assert load(tmp_path, MINIMAL + section) == load(tmp_path, MINIMAL)
+
+
+def test_a_section_within_a_section_that_sets_nothing(tmp_path: Path) -> None:
+    assert load(tmp_path, MINIMAL + "  noise:\n    # upper_case: 0.1\n") == load(tmp_path, MINIMAL)
 
 
 @pytest.mark.parametrize(
@@ -164,9 +219,9 @@ def test_differences_and_hash(tmp_path: Path) -> None:
     assert differences(old, new) == [
         ("model.heads", 8, 4),
         ("train.max_steps", 100_000, 8000),
+        ("data.test.weight", None, 1.0),
         ("data.test.source", None, "x"),
         ("data.test.target", None, "y"),
-        ("data.test.weight", None, 1.0),
     ]
     assert differences(old, old) == []
     assert len(settings_hash(old)) == 64

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seq2seq.data.order import Position, TrainingData, shuffled
+from seq2seq.data.order import Step, TrainingData
+from seq2seq.data.permutation import shuffled
+from seq2seq.data.pools import Position, StoredPools, epoch_shares
 from seq2seq.data.store import PairStore
 
 
@@ -19,7 +21,7 @@ class FakeStore(PairStore):
         self.counts = {}
         self.source_lengths, self.target_lengths = lengths
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def ids(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         return np.full(self.source_lengths[index], 5), np.full(self.target_lengths[index], 6)
 
 
@@ -29,14 +31,19 @@ def store(n: int, weight: float = 1.0, seed: int = 0) -> FakeStore:
     return FakeStore(np.stack([source, np.clip(source + random.integers(-3, 6, n), 1, None)]), weight)
 
 
-def data(*stores: FakeStore, world_size: int = 1, device_tokens: int = 512, pool_size: int = 300) -> TrainingData:
-    return TrainingData(stores, 3, pool_size, 2000, device_tokens, world_size)
+def data(*stores: FakeStore, world_size: int = 1, device_tokens: int = 512, temperature: float = 1.0) -> TrainingData:
+    return TrainingData(StoredPools(stores, 3, 300, temperature), 3, 2000, device_tokens, world_size)
+
+
+def rows_of(step: Step) -> list[np.ndarray]:
+    """The numbers of a step's pairs, micro-batch by micro-batch."""
+    return [step.pool.rows[indices] for indices in step.micro_batches]
 
 
 def epoch(training: TrainingData, number: int = 0) -> list[np.ndarray]:
     rows = []
     for step in training.steps(Position(epoch=number)):
-        rows.append(np.concatenate(step.micro_batches))
+        rows.append(np.concatenate(rows_of(step)))
         if step.next.epoch > number:
             return rows
     raise AssertionError
@@ -96,7 +103,7 @@ def test_steps_go_on_from_any_position() -> None:
     assert seen[-1].next.epoch >= 2
     for i in (0, 5, 17, 38):
         again = next(training.steps(seen[i].next))
-        assert all(np.array_equal(a, b) for a, b in zip(again.micro_batches, seen[i + 1].micro_batches, strict=True))
+        assert all(np.array_equal(a, b) for a, b in zip(rows_of(again), rows_of(seen[i + 1]), strict=True))
         assert again.next == seen[i + 1].next
 
 
@@ -104,26 +111,27 @@ def test_positions_behind_the_end_stand_for_what_follows() -> None:
     """A run that goes on with larger steps or pools than it was started with may stand behind the end."""
     training = data(store(1000))
     first = next(training.steps(Position(epoch=1)))
+    pools = StoredPools([store(1000)], 3, 300).pools_per_epoch
     for position in (
-        Position(0, training.pools_per_epoch),
+        Position(0, pools),
         Position(0, 99, 7),
-        Position(0, training.pools_per_epoch - 1, 999),
+        Position(0, pools - 1, 999),
     ):
         step = next(training.steps(position))
         assert step.next == first.next
-        assert all(np.array_equal(a, b) for a, b in zip(step.micro_batches, first.micro_batches, strict=True))
+        assert all(np.array_equal(a, b) for a, b in zip(rows_of(step), rows_of(first), strict=True))
 
 
 def test_steps_hold_the_tokens_asked_for_and_micro_batches_fit() -> None:
     big = store(20_000)
-    training = TrainingData([big], 1, 10_000, 4096, 1024)
+    training = TrainingData(StoredPools([big], 1, 10_000), 1, 4096, 1024)
     steps = training.steps(Position())
     tokens = []
     for _ in range(50):
         step = next(steps)
         tokens.append(step.n_tokens)
-        assert step.n_tokens == sum(int(big.target_lengths[rows].sum()) for rows in step.micro_batches)
-        for rows in step.micro_batches:
+        assert step.n_tokens == sum(int(big.target_lengths[rows].sum()) for rows in rows_of(step))
+        for rows in rows_of(step):
             width = max(big.source_lengths[rows].max(), big.target_lengths[rows].max())
             assert len(rows) * width <= 1024
     assert np.mean(tokens) == pytest.approx(4096, rel=0.03)
@@ -132,11 +140,11 @@ def test_steps_hold_the_tokens_asked_for_and_micro_batches_fit() -> None:
 
 
 def test_padding_is_small() -> None:
-    training = TrainingData([store(29_000)], 1, 100_000, 4096, 4096)
+    training = TrainingData(StoredPools([store(29_000)], 1, 100_000), 1, 4096, 4096)
     real = padded = 0
     for step in training.steps(Position()):
-        for rows in step.micro_batches:
-            batch = training.batch(rows)
+        for i in range(len(step.micro_batches)):
+            batch = step.batch(i)
             real += int((batch.src != 0).sum() + (batch.tgt_out != 0).sum())
             padded += batch.src.numel() + batch.tgt_out.numel()
         if step.next.epoch:
@@ -145,14 +153,28 @@ def test_padding_is_small() -> None:
 
 
 def test_large_steps_mix_lengths() -> None:
-    training = TrainingData([store(20_000)], 1, 20_000, 25_000, 4096)
-    widths = [int(training._target_lengths[rows].max()) for rows in next(training.steps(Position())).micro_batches]
+    training = TrainingData(StoredPools([store(20_000)], 1, 20_000), 1, 25_000, 4096)
+    step = next(training.steps(Position()))
+    widths = [int(step.pool.target_lengths[rows].max()) for rows in step.micro_batches]
     assert max(widths) > min(widths) + 5
 
 
 def test_batches_hold_bos_and_eos(tmp_path: Path) -> None:
-    batch = data(store(20)).batch(np.array([3, 4]))
-    lengths = store(20).target_lengths[[3, 4]]
+    step = next(data(store(20)).steps(Position()))
+    batch, lengths = step.batch(0), step.pool.target_lengths[step.micro_batches[0]]
     assert batch.n_tokens == lengths.sum()
-    assert batch.tgt_in[:, 0].tolist() == [2, 2]
+    assert batch.tgt_in[:, 0].tolist() == [2] * len(lengths)
     assert (batch.tgt_out != 0).sum(1).tolist() == lengths.tolist()
+
+
+def test_temperature_flattens_the_shares() -> None:
+    sizes = [900, 90, 10]
+    assert epoch_shares(sizes, 1) == sizes
+    warm = epoch_shares(sizes, 2)
+    assert warm == pytest.approx([1000 * size**0.5 / sum(s**0.5 for s in sizes) for size in sizes], abs=1)
+    assert epoch_shares(sizes, 1e6) == pytest.approx([333, 333, 333], abs=1)
+    training = data(store(900), store(100, seed=1), temperature=2.0)
+    counts = Counter(np.concatenate(epoch(training)).tolist())
+    assert sum(counts.values()) == 1000
+    assert sum(counts[i] for i in range(900)) == 750
+    assert {counts[i] for i in range(900, 1000)} == {2, 3}

@@ -31,10 +31,10 @@ def test_store_holds_the_tokens_of_the_pairs(tmp_path: Path) -> None:
     targets = TOKENIZER.encode_target([target for _, target in PAIRS])
     assert len(store) == len(PAIRS)
     for i in range(len(PAIRS)):
-        assert np.array_equal(store[i][0], sources[i])
-        assert np.array_equal(store[i][1], targets[i])
+        assert np.array_equal(store.ids(i)[0], sources[i])
+        assert np.array_equal(store.ids(i)[1], targets[i])
     assert store.source_lengths.tolist() == [len(ids) for ids in sources]
-    assert store[0][0].dtype == np.uint16
+    assert store.ids(0)[0].dtype == np.uint16
     assert store.counts["source_tokens"] == sum(map(len, sources))
 
 
@@ -44,7 +44,7 @@ def test_pairs_are_dropped_as_pairs_and_counted(tmp_path: Path) -> None:
     store = open_store(corpus(tmp_path, pairs), TOKENIZER, settings(tmp_path, max_length=50, max_ratio=3.0))
     wanted = {"read": 7, "blank": 3, "too_long": 1, "length_ratio": 1, "kept": 2}
     assert {key: store.counts[key] for key in wanted} == wanted
-    assert np.array_equal(store[1][1], TOKENIZER.encode_target([PAIRS[1][1]])[0])
+    assert np.array_equal(store.ids(1)[1], TOKENIZER.encode_target([PAIRS[1][1]])[0])
 
 
 def test_nothing_left_is_an_error(tmp_path: Path) -> None:
@@ -72,10 +72,10 @@ def test_cache_is_used_until_something_changes(tmp_path: Path) -> None:
 
 def test_damaged_cache_is_made_anew(tmp_path: Path) -> None:
     expected = open_store(corpus(tmp_path, PAIRS), TOKENIZER, settings(tmp_path))
-    rows = [expected[i][0].tolist() for i in range(len(expected))]
-    for name, content in (("source.ids", b"short"), ("store.json", b"{"), ("MANIFEST.json", b"")):
+    rows = [expected.ids(i)[0].tolist() for i in range(len(expected))]
+    for name, content in (("source.data", b"short"), ("store.json", b"{"), ("MANIFEST.json", b"")):
         (folder,) = (tmp_path / "cache").glob("pairs-*")
         (folder / name).unlink()
         (folder / name).write_bytes(content)
         again = open_store(corpus(tmp_path, PAIRS), TOKENIZER, settings(tmp_path))
-        assert [again[i][0].tolist() for i in range(len(again))] == rows
+        assert [again.ids(i)[0].tolist() for i in range(len(again))] == rows

@@ -1,7 +1,8 @@
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from seq2seq.model.attention import KeyValueCache, Layout, MultiHeadAttention, attend
+from seq2seq.model.attention import KeyValueCache, Layout, MultiHeadAttention, attend, attention_weights
 
 
 def test_attention_equals_torch() -> None:
@@ -60,3 +61,49 @@ def test_plain_products_equal_the_fused_kernel() -> None:
     mask = torch.arange(5) < torch.tensor([[5], [2]])
     fused = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
     torch.testing.assert_close(attend(q, k, v, Layout.padded(mask)), fused)
+
+
+def test_weights_are_those_that_torch_computes() -> None:
+    torch.manual_seed(1)
+    ours = MultiHeadAttention(32, 4)
+    nn.init.normal_(ours.qkv.bias)
+    x, memory = torch.randn(3, 5, 32), torch.randn(3, 7, 32)
+    real = torch.arange(7) < torch.tensor([[7], [2], [5]])
+    layout = Layout(Layout.padded(real).mask, seen=[])
+    out = ours.attend_to(ours.keys_values(memory), x, layout)
+    expected, weights = F.multi_head_attention_forward(
+        x.transpose(0, 1), memory.transpose(0, 1), memory.transpose(0, 1), 32, 4, ours.qkv.weight, ours.qkv.bias,
+        None, None, False, 0.0, ours.out.weight, ours.out.bias, key_padding_mask=~real, average_attn_weights=False,
+    )  # fmt: skip
+    assert layout.seen is not None and len(layout.seen) == 1
+    torch.testing.assert_close(layout.seen[0], weights)
+    torch.testing.assert_close(out, expected.transpose(0, 1))
+
+
+def test_looking_at_self_attention_changes_nothing() -> None:
+    torch.manual_seed(1)
+    attention, x = MultiHeadAttention(16, 2), torch.randn(3, 4, 16)
+    layout = Layout(Layout.causal(4, x.device).mask, seen=[])
+    assert torch.equal(attention(x, layout), attention(x, Layout(layout.mask)))
+    assert layout.seen is not None
+    assert layout.seen[0].shape == (3, 2, 4, 4)
+    assert torch.equal(layout.seen[0], layout.seen[0].tril())
+
+
+def test_weights_times_values_are_the_output_and_masked_keys_get_nothing() -> None:
+    torch.manual_seed(1)
+    q, k, v = torch.randn(2, 2, 3, 8), torch.randn(2, 2, 5, 8), torch.randn(2, 2, 5, 8)
+    real = torch.arange(5) < torch.tensor([[5], [2]])
+    weights = attention_weights(q, k, Layout.padded(real))
+    assert torch.equal(weights @ v, attend(q, k, v, Layout.padded(real)))
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2, 3))
+    assert not weights[1, :, :, 2:].any()
+
+
+def test_weights_that_are_seen_are_fp32_and_without_dropout() -> None:
+    q = torch.randn(1, 1, 4, 8, dtype=torch.bfloat16)
+    layout = Layout(seen=[])
+    attend(q, q, q, layout, dropout=0.9)
+    assert layout.seen is not None
+    assert layout.seen[0].dtype == torch.float32
+    torch.testing.assert_close(layout.seen[0].sum(-1), torch.ones(1, 1, 4), atol=0.02, rtol=0)

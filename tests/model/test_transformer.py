@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seq2seq.config import ModelSettings
 from seq2seq.data.batch import Batch
-from seq2seq.model.attention import MultiHeadAttention
+from seq2seq.model.attention import Layout, MultiHeadAttention
 from seq2seq.model.layers import DecoderLayer, EncoderLayer
 from seq2seq.model.loss import label_smoothed_loss
 from seq2seq.model.transformer import Transformer
@@ -216,6 +216,38 @@ def test_all_pad_source_is_finite() -> None:
     loss.backward()
     assert loss.isfinite()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_cross_attention_of_each_layer(norm: str, batch: Batch) -> None:
+    model = build(norm).eval()
+    weights = model.cross_attention(batch.src, batch.tgt_in)
+    assert weights.shape == (L, len(batch.src), H, batch.tgt_in.shape[1], batch.src.shape[1])
+    assert weights.dtype == torch.float32
+    torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
+    padding = batch.src == PAD
+    assert padding.any()
+    assert not weights.permute(1, 4, 0, 2, 3)[padding].any()
+    for i in range(len(batch.src)):
+        src = batch.src[i : i + 1, : int((~padding[i]).sum())]
+        length = int((batch.tgt_out[i] != PAD).sum())
+        alone = model.cross_attention(src, batch.tgt_in[i : i + 1, :length])
+        torch.testing.assert_close(weights[:, i, :, :length, : src.shape[1]], alone[:, 0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_cross_attention_is_what_the_lowest_layer_multiplies_values_with(norm: str, batch: Batch) -> None:
+    model = build(norm).eval()
+    weights = model.cross_attention(batch.src, batch.tgt_in)[0]
+    state, layer = model.start(batch.src), model.decoder[0]
+    assert isinstance(layer, DecoderLayer)
+    causal = Layout.causal(batch.tgt_in.shape[1], batch.src.device)
+    x = model.target_embedding(batch.tgt_in)
+    x = layer.self_attention_residual(x, lambda rows: layer.self_attention(rows, causal))
+    rows = layer.cross_attention_residual.norm(x) if norm == "pre" else x
+    expected = layer.cross_attention.attend_to(state.memory[0], rows, state.memory_layout)
+    heads = weights @ state.memory[0][1]  # [B, H, T, E]
+    torch.testing.assert_close(layer.cross_attention.out(heads.transpose(1, 2).flatten(2)), expected)
 
 
 def test_causality() -> None:

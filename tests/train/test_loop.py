@@ -1,21 +1,24 @@
 """The loop: exact resume, and gradients that do not depend on how a step is cut."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import make_pairs
 from safetensors.torch import load_file
 from torch import Tensor
 
 from seq2seq.config import Settings, load_recipe
-from seq2seq.data.order import Position
+from seq2seq.data.pools import Position
 from seq2seq.errors import DivergedError, ModelError, RunError
 from seq2seq.train.distributed import Ranks
 from seq2seq.train.loop import Interrupted, Trainer, train
 from seq2seq.train.monitor import read_status
+from seq2seq.train.update import Updater
 
 CPU = Ranks(torch.device("cpu"))
 Write = Callable[..., Path]
@@ -44,14 +47,26 @@ class Stop(Exception):
 
 
 def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    real = Trainer._step
+    real = Updater.take
 
-    def fails(self: Trainer, plan: Any) -> Any:
-        if self.progress.step == step:
+    def fails(self: Updater, plan: Any, number: int) -> Any:
+        if number == step + 1:
             raise Stop
-        return real(self, plan)
+        return real(self, plan, number)
 
-    monkeypatch.setattr(Trainer, "_step", fails)
+    monkeypatch.setattr(Updater, "take", fails)
+
+
+def signal_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Sends SIGTERM to this process in the step behind `step`."""
+    real = Updater.take
+
+    def interrupted(self: Updater, plan: Any, number: int) -> Any:
+        if number == step + 1:
+            signal.raise_signal(signal.SIGTERM)
+        return real(self, plan, number)
+
+    monkeypatch.setattr(Updater, "take", interrupted)
 
 
 def test_resumed_equals_never_stopped(recipe_file: Write, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,14 +87,50 @@ def test_resumed_equals_never_stopped(recipe_file: Write, corpus: Path, monkeypa
     assert [step for step, _ in losses(corpus / "whole")] == [3, 6, 9, 12, 15, 18]
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_resume_is_exact_with_all_that_varies(
+    recipe_file: Write, corpus: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool
+) -> None:
+    """Subword sampling, noise, tags, a moving average, R-Drop; and a corpus that is streamed."""
+    import datasets
+
+    pairs = [{"text": source, "other": target} for source, target in make_pairs(400)]
+    for i in range(2):
+        folder = corpus / "data/hub"
+        folder.mkdir(exist_ok=True)
+        datasets.Dataset.from_list(pairs[i::2]).to_parquet(folder / f"train-0000{i}-of-00002.parquet")
+    hub = {"dataset": "hub", "source_column": "text", "target_column": "other", "streaming": streaming}
+    back = {"source": "train.de", "target": "train.en", "source_language": "de", "target_language": "en"}
+    path = recipe_file(
+        data={"train": [hub, back], "tags": True, "noise": {"typing_errors": 0.2, "upper_case": 0.1}},
+        tokenizer={"sample_alpha": 0.3},
+        train={"ema_decay": 0.9, "r_drop": 1.0, "max_steps": 16, "checkpoint_every": 8, "best_metric": "loss"},
+    )
+    train(load(path, f"output={corpus / 'whole'}"), CPU)
+    broken = load(path, f"output={corpus / 'broken'}")
+    with pytest.raises(Stop):
+        with monkeypatch.context() as patch:
+            crash_at(patch, 13)
+            train(broken, CPU)
+    train(broken, CPU)
+    whole, again = tensors(corpus / "whole", 16), tensors(corpus / "broken", 16)
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    whole, again = (load_file(corpus / name / "best/model.safetensors") for name in ("whole", "broken"))
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    averages = [load_file(corpus / name / "checkpoints/step-00000016/ema.safetensors") for name in ("whole", "broken")]
+    assert all(torch.equal(averages[0][name], averages[1][name]) for name in averages[0])
+    assert any(not torch.equal(averages[0][name], tensors(corpus / "whole", 16)[name]) for name in averages[0])
+    assert losses(corpus / "broken") == losses(corpus / "whole")
+
+
 def test_several_micro_batches_a_step_give_the_gradient_of_one(recipe_file: Write) -> None:
     gradients = []
     for device_tokens in (100_000, 64):
         settings = load(recipe_file(model={"dropout": 0.0}), f"train.device_tokens={device_tokens}")
         trainer = Trainer(settings, CPU, None)
         step = next(trainer.data.steps(Position()))
-        for rows in step.micro_batches:
-            loss, _ = trainer.model(trainer.data.batch(rows), 0.1)
+        for i in range(len(step.micro_batches)):
+            loss, _ = trainer.model(step.batch(i), 0.1)
             loss.backward()
         gradients.append([p.grad for p in trainer.model.parameters()])
         cut = len(step.micro_batches)
@@ -179,15 +230,8 @@ def test_finished_run_without_checkpoints_is_left_alone(recipe_file: Write, corp
 
 def test_signal_saves_and_says_how_to_go_on(recipe_file: Write, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = recipe_file()
-    real = Trainer._step
-
-    def interrupted(self: Trainer, plan: Any) -> Any:
-        if self.progress.step == 6:
-            self._on_signal(15, None)
-        return real(self, plan)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", interrupted)
+        signal_at(patch, 6)
         with pytest.raises(Interrupted, match="SIGTERM"):
             train(load(path), CPU)
     assert read_status(corpus / "run")["state"] == "interrupted"
@@ -204,15 +248,8 @@ def test_a_signal_does_not_change_the_final_model(
     more = {"checkpoint_every": 5, "keep_checkpoints": 3, "average_last": 3, "best_metric": "loss"}
     path = recipe_file(train=more)
     train(load(path, f"output={corpus / 'whole'}"), CPU)
-    real = Trainer._step
-
-    def interrupted(self: Trainer, plan: Any) -> Any:
-        if self.progress.step == 16:
-            self._on_signal(15, None)
-        return real(self, plan)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", interrupted)
+        signal_at(patch, 16)
         with pytest.raises(Interrupted):
             train(load(path, f"output={corpus / 'stopped'}"), CPU)
     assert (corpus / "stopped/checkpoints/step-00000017").exists()
@@ -270,7 +307,7 @@ def test_best_model_follows_its_metric(recipe_file: Write, corpus: Path, monkeyp
         monkeypatch.setattr(validate.Validator, "loss", lambda *_, values=values: next(values))
         rising = iter([10.0, 20.0, 30.0, 40.0])
 
-        monkeypatch.setattr(validate.Validator, "scores", lambda *_, r=rising: {"bleu": next(r), "chrf": 0.0})
+        monkeypatch.setattr(validate.Validator, "scores", lambda *_, r=rising: [{"bleu": next(r), "chrf": 0.0}])
         output = corpus / metric
         settings = load(
             recipe_file(), f"output={output}", f"train.best_metric={metric}", "train.validate_every=5",

@@ -1,0 +1,49 @@
+"""Systems that are models: their translations, and what is needed to get the same ones again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seq2seq.config import settings_to_yaml
+from seq2seq.decode.translator import Translator
+from seq2seq.evaluate.evaluation import System
+from seq2seq.files import MANIFEST
+from seq2seq.model.folder import CHECKPOINT, TrainedModel, checkpoint_step, find_model
+
+
+def translate_with(name: str, source: Sequence[str], device: str, decode: Mapping[str, Any]) -> System:
+    """Translates the source of a test set with a model.
+
+    Args:
+        name: model folder or run folder.
+        source: raw text.
+        device: `auto`, `cpu`, `cuda` ...
+        decode: decode settings that replace those of the recipe.
+
+    Raises:
+        ModelError: there is no usable model.
+        RecipeError: a decode setting does not exist or has no valid value.
+    """
+    folder = find_model(Path(name))
+    translator = Translator.load(folder, device, **decode)
+    trained = translator.trained
+    return System(name, translator.translate(source), None, _facts(folder, trained), settings_to_yaml(trained.settings))
+
+
+def _facts(folder: Path, trained: TrainedModel) -> dict[str, str]:
+    """Returns what identifies a model and how it computed."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+    facts = {"Model folder": str(folder)}
+    if CHECKPOINT.fullmatch(folder.name):
+        facts["Step"] = f"{checkpoint_step(folder):,}"
+    return facts | {
+        "Parameters": f"{sum(weight.numel() for weight in trained.model.parameters()):,}",
+        "Settings hash": config["settings_hash"],
+        "Tokenizer hash": config["tokenizer_hash"],
+        "Weights hash": files["model.safetensors"]["sha256"],
+        "Device": f"{trained.device}, {trained.decode_precision}, CPU threads: {torch.get_num_threads()}",
+    }

@@ -1,0 +1,162 @@
+"""One side of a tokenizer: lines of text to ids and back."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+import sentencepiece
+
+from seq2seq.errors import ModelError
+from seq2seq.text.ids import EOS, SPECIAL_IDS, UNK
+
+# SentencePiece writes a space as U+2581. A lossless tokenizer must keep one that stands in the text itself apart.
+ESCAPES = str.maketrans({"\ue000": "\ue000\ue001", "\u2581": "\ue000\ue002"})
+UNESCAPES = (("\ue000\ue002", "\u2581"), ("\ue000\ue001", "\ue000"))
+
+
+class Codec(Protocol):
+    """Text to ids and back; ids of special tokens and tags stand in front of all others and never come from text."""
+
+    content: bytes
+    vocab_size: int
+
+    def encode(self, lines: Sequence[str]) -> list[list[int]]:
+        """Returns the ids of each line, ending in eos."""
+
+    def sample(self, line: str, alpha: float, seed: int) -> list[int]:
+        """Returns ids of a line, ending in eos, with a segmentation drawn at random."""
+
+    def decode(self, rows: Sequence[list[int]]) -> list[str]:
+        """Returns the text of each row of ids."""
+
+    def piece(self, token: int) -> str:
+        """Returns what an id stands for."""
+
+    def starts_word(self, token: int) -> bool:
+        """Says whether an id begins a new word."""
+
+
+class SentencePieceCodec:
+    """Subwords of a SentencePiece model (Kudo & Richardson 2018).
+
+    Args:
+        content: the model file.
+        lossless: whether U+2581 is escaped; see `ESCAPES`.
+
+    Raises:
+        ModelError: the special ids are not ours.
+        RuntimeError: it is no SentencePiece model.
+    """
+
+    def __init__(self, content: bytes, lossless: bool = False) -> None:
+        self.content = content
+        self._lossless = lossless
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=content)
+        ids = (self._processor.pad_id(), self._processor.unk_id(), self._processor.bos_id(), self._processor.eos_id())
+        found = dict(zip(("pad", "unk", "bos", "eos"), ids, strict=True))
+        if found != SPECIAL_IDS:
+            raise ModelError(f"tokenizer: special ids are {found}, must be {SPECIAL_IDS}")
+        self.vocab_size: int = self._processor.get_piece_size()
+
+    def encode(self, lines: Sequence[str]) -> list[list[int]]:
+        """Returns the ids of each line, ending in eos."""
+        if self._lossless:
+            lines = [line.translate(ESCAPES) for line in lines]
+        rows: list[list[int]] = self._processor.encode(list(lines), add_eos=True, num_threads=-1)
+        return rows
+
+    def sample(self, line: str, alpha: float, seed: int) -> list[int]:
+        """Draws from all segmentations: subword regularization (Kudo 2018) or BPE dropout (Provilkov et al. 2020).
+
+        Args:
+            line: text.
+            alpha: exponent of the probabilities of a unigram model, share of the merges that BPE leaves out.
+            seed: decides alone.
+        """
+        line = line.translate(ESCAPES) if self._lossless else line
+        # A list, even of one line, is encoded by a thread of its own, which takes up the seed just set.
+        sentencepiece.set_random_generator_seed(seed % 2**32)
+        (row,) = self._processor.encode(
+            [line], add_eos=True, enable_sampling=True, alpha=alpha, nbest_size=-1, num_threads=1
+        )
+        ids: list[int] = row
+        return ids
+
+    def decode(self, rows: Sequence[list[int]]) -> list[str]:
+        """Returns the text of each row of ids."""
+        texts: list[str] = self._processor.decode(list(rows))
+        if self._lossless:
+            for escape, char in UNESCAPES:
+                texts = [text.replace(escape, char) for text in texts]
+        return texts
+
+    def piece(self, token: int) -> str:
+        """Returns the piece of an id."""
+        return str(self._processor.id_to_piece(token))
+
+    def starts_word(self, token: int) -> bool:
+        """Says whether a piece begins with a space."""
+        return self.piece(token).startswith("\u2581")
+
+
+class CharacterCodec:
+    """An id for each character.
+
+    Args:
+        content: what `train` made: on each line a piece as a JSON string, in the order of their ids.
+
+    Raises:
+        ModelError: the special ids are not ours.
+        ValueError: it is not such a list.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self._pieces = [str(json.loads(line)) for line in content.decode().split("\n")[:-1]]
+        if self._pieces[: len(SPECIAL_IDS)] != [f"<{name}>" for name in SPECIAL_IDS]:
+            raise ModelError(f"tokenizer: the first pieces must be {', '.join(SPECIAL_IDS)}")
+        self._ids = {piece: i for i, piece in enumerate(self._pieces) if len(piece) == 1}
+        self.vocab_size = len(self._pieces)
+
+    @classmethod
+    def train(cls, lines: Sequence[str], size: int, coverage: float, tags: Sequence[str]) -> "CharacterCodec":
+        """Takes the most frequent characters of some lines.
+
+        Args:
+            lines: text.
+            size: ids at the most, special ones and tags included.
+            coverage: share of the characters of the text that get an id.
+            tags: pieces behind the special ones.
+        """
+        counts = Counter[str]()
+        for line in lines:
+            counts.update(line)
+        pieces = [*(f"<{name}>" for name in SPECIAL_IDS), *tags]
+        room, missing = size - len(pieces), (1 - coverage) * counts.total()
+        frequent = sorted(counts, key=lambda char: (-counts[char], char))
+        while frequent and (len(frequent) > room or counts[frequent[-1]] <= missing):
+            missing -= counts[frequent.pop()]
+        rows = [json.dumps(piece, ensure_ascii=False) + "\n" for piece in pieces + frequent]
+        return cls("".join(rows).encode())
+
+    def encode(self, lines: Sequence[str]) -> list[list[int]]:
+        """Returns the ids of each line, ending in eos."""
+        return [[*(self._ids.get(char, UNK) for char in line), EOS] for line in lines]
+
+    def sample(self, line: str, alpha: float, seed: int) -> list[int]:
+        """Returns the ids of a line: there is only one way to cut it."""
+        return self.encode([line])[0]
+
+    def decode(self, rows: Sequence[list[int]]) -> list[str]:
+        """Returns the text of each row of ids; an unknown character becomes U+FFFD, tags and the like nothing."""
+        shown = [piece if len(piece) == 1 else "\ufffd" * (i == UNK) for i, piece in enumerate(self._pieces)]
+        return ["".join(shown[i] for i in row) for row in rows]
+
+    def piece(self, token: int) -> str:
+        """Returns the character of an id."""
+        return self._pieces[token]
+
+    def starts_word(self, token: int) -> bool:
+        """Says whether a character is a space."""
+        return self._pieces[token].isspace()

@@ -1,0 +1,292 @@
+"""Datasets of the Hugging Face hub, or of local folders in its layout, whole or streamed.
+
+A stream of Parquet files is read by pyarrow alone: `datasets` reads them with threads that a stream left before its end
+does not wait for, and they abort the interpreter at its exit (pyarrow 26, datasets 5.2). It also has no way to leave
+out rows without reading them.
+"""
+
+import hashlib
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from functools import cached_property, partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from seq2seq.config import HubDataset
+from seq2seq.errors import DataError
+from seq2seq.files import sha256
+from seq2seq.text.columns import ColumnPath, column_name, column_paths
+from seq2seq.text.lines import one_line
+
+log = logging.getLogger(__name__)
+
+_BATCH = 1000  # rows that become Python objects at a time
+_SAMPLE = 1000  # rows of a stream that its fingerprint looks at
+_TEXT = r"(dictionary<values=)?((large_)?string|string_view|null)\b"  # types of Arrow
+
+# Reads the columns of some paths, or all, of one file; yields parts of it: the number of rows and their Arrow batches,
+# which are read when they are asked for.
+Shard = Callable[[Sequence[ColumnPath] | None], Generator[tuple[int, Iterator[Any]], None, None]]
+
+
+class _Dataset:
+    """What whole and streamed datasets share."""
+
+    def __init__(self, settings: HubDataset, root: Path, languages: tuple[str, str]) -> None:
+        self.settings = settings
+        self.folder = root / settings.dataset
+        self.place = str(self.folder) if self.folder.is_dir() else settings.dataset
+        self.name = " ".join(filter(None, [self.place, settings.config, settings.split]))
+        self.weight = settings.weight
+        self.languages = languages
+
+    def _load(self, load: Callable[..., Any]) -> Any:
+        """Calls a function with the arguments of `datasets.load_dataset`.
+
+        Raises:
+            DataError: it fails.
+        """
+        settings, folder = self.settings, self.folder
+        place, config = self.place, settings.config
+        if config and (folder / config).is_dir() and not (folder / "README.md").exists():
+            place, config = str(folder / config), None  # the hub's page names the configurations; without it folders do
+        _be_quiet()
+        with nullcontext("") if folder.is_dir() else _offline_if_unreachable() as unreachable:
+            try:
+                return load(place, config, split=settings.split, revision=settings.revision)
+            except Exception as error:  # whatever the hub, the network or the reader of a format raises
+                reason = unreachable if isinstance(error, ConnectionError) and unreachable else _reason(error)
+                raise DataError(
+                    f"dataset {self.name}: cannot be loaded: {reason}\n"
+                    f"Looked for the folder {folder} first, then on the Hugging Face hub. Without a network, put the "
+                    f"dataset's files there, for example {folder / (settings.config or '')}/{settings.split}-*.parquet"
+                ) from error
+
+    def _paths(self, schema: Any) -> tuple[ColumnPath, ColumnPath]:
+        """Returns where source and target stand in rows of a `pyarrow.Schema`."""
+        columns = _types(schema)
+        source, target = column_paths(self.settings, self.languages, columns)
+        if all(_holds_text(columns, path) for path in (source, target)):
+            return source, target
+        found = columns["translation"] if len(source) > 1 and isinstance(columns["translation"], dict) else columns
+        if self.settings.source_column:
+            wanted = f"columns {source[0]} and {target[0]} with texts"
+        else:
+            wanted = (
+                f"column 'translation' with the languages {source[-1]} and {target[-1]}, and its texts are not named "
+                "by source_column and target_column"
+            )
+        raise DataError(f"dataset {self.name}: has no {wanted}; found {', '.join(found)}")
+
+
+class HubCorpus(_Dataset):
+    """A dataset that is stored before it is read, by `datasets` in its cache if it is not a local folder.
+
+    Raises:
+        DataError: it cannot be loaded or has no texts of the two languages.
+    """
+
+    def __init__(self, settings: HubDataset, root: Path, languages: tuple[str, str]) -> None:
+        from datasets import load_dataset
+
+        super().__init__(settings, root, languages)
+        if not self.folder.is_dir():
+            log.info("%s: downloading from the Hugging Face hub what is not in its cache", self.name)
+        self.rows: Any = self._load(load_dataset)
+        self.paths = self._paths(self.rows.features.arrow_schema)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Yields source and target texts, line breaks inside them made spaces."""
+        columns = list(dict.fromkeys(path[0] for path in self.paths))
+        for table in self.rows.select_columns(columns).with_format("arrow").iter(batch_size=_BATCH):
+            yield from _pairs(table, self.paths)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of a local folder's files or what `datasets` knows of the hub's, of split and columns."""
+        if self.folder.is_dir():
+            content: object = [sha256(path) for path in sorted(self.folder.rglob("*")) if path.is_file()]
+        else:
+            content = self.rows._fingerprint
+        return _hash([content, self.settings.config, str(self.rows.split), len(self.rows), self.paths])
+
+
+class StreamedCorpus(_Dataset):
+    """A dataset that is read as it comes and never stored.
+
+    Raises:
+        DataError: it cannot be loaded or has no texts of the two languages.
+    """
+
+    def __init__(self, settings: HubDataset, root: Path, languages: tuple[str, str]) -> None:
+        super().__init__(settings, root, languages)
+        self.shards: list[Shard] = self._load(_open_shards)
+        self.paths = self._paths(self._schema())
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Yields source and target texts in the order of the files, line breaks inside them made spaces."""
+        return self._rows(range(len(self.shards)), 0)
+
+    def rows(self, seed: int, number: int, start: int = 0) -> Generator[tuple[str, str], None, None]:
+        """Yields the pairs of one pass over the dataset; its files come in random order, their rows in the file's.
+
+        The stream is closed when this generator is.
+
+        Args:
+            seed: of the order of the files, which follows from it and `number` alone.
+            number: of the pass, from 0.
+            start: rows to leave out, from 0. Those of Parquet files are not even read.
+
+        Raises:
+            DataError: the network or a file fails.
+        """
+        order = sorted(range(len(self.shards)), key=lambda shard: _hash([seed, number, shard]))
+        return self._rows(order, start)
+
+    def _rows(self, order: Sequence[int], start: int) -> Generator[tuple[str, str], None, None]:
+        try:
+            for shard in order:
+                with closing(self.shards[shard](self.paths)) as parts:
+                    for size, batches in parts:
+                        if start >= size:
+                            start -= size
+                            continue
+                        for batch in batches:
+                            yield from _pairs(batch.slice(start), self.paths)
+                            start = max(0, start - len(batch))
+        except Exception as error:  # whatever the network or the reader of a format raises
+            raise self._unreadable(error) from error
+
+    def _schema(self) -> Any:
+        try:
+            for shard in self.shards:
+                with closing(shard(None)) as parts:
+                    for _, batches in parts:
+                        for batch in batches:
+                            return batch.schema
+        except Exception as error:
+            raise self._unreadable(error) from error
+        raise DataError(f"dataset {self.name}: has no rows")
+
+    def _unreadable(self, error: Exception) -> DataError:
+        return DataError(f"dataset {self.name}: cannot be read: {_reason(error)}")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the dataset's name, configuration, split, revision and columns, and of its first rows."""
+        with closing(self._rows(range(len(self.shards)), 0)) as rows:
+            sample = list(islice(rows, _SAMPLE))
+        what = self.settings
+        return _hash([what.dataset, what.config, what.split, what.revision, self.languages, self.paths, sample])
+
+
+def _open_shards(place: str, config: str | None, split: str, revision: str | None) -> list[Shard]:
+    """Returns one reader for each file of a dataset."""
+    from datasets import load_dataset_builder
+
+    builder = load_dataset_builder(place, config, revision=revision)
+    files = [str(file) for name in split.split("+") for file in (builder.config.data_files or {}).get(name, [""])]
+    if all(file.endswith(".parquet") for file in files):
+        return [partial(_parquet_parts, file) for file in files]
+    stream = builder.as_streaming_dataset(split=split)
+    return [partial(_stream_parts, stream.shard(stream.num_shards, i)) for i in range(stream.num_shards)]
+
+
+def _parquet_parts(file: str, paths: Sequence[ColumnPath] | None) -> Generator[tuple[int, Iterator[Any]], None, None]:
+    """Yields the row groups of a Parquet file, here or on the hub."""
+    from datasets.utils.file_utils import xopen  # opens hf:// too and tries again when the network fails
+    from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
+
+    columns = [column_name(path) for path in paths] if paths else None
+    with xopen(file, "rb") as opened, ParquetFile(opened) as parquet:
+        for group in range(parquet.num_row_groups):
+            batches = parquet.iter_batches(_BATCH, row_groups=[group], columns=columns, use_threads=False)
+            yield parquet.metadata.row_group(group).num_rows, batches
+
+
+def _stream_parts(stream: Any, _: Sequence[ColumnPath] | None) -> Generator[tuple[int, Iterator[Any]], None, None]:
+    """Yields the batches of a `datasets.IterableDataset`."""
+    with closing(stream.with_format("arrow").iter(batch_size=_BATCH)) as tables:
+        for table in tables:
+            yield len(table), iter([table])
+
+
+def _pairs(table: Any, paths: tuple[ColumnPath, ColumnPath]) -> Iterator[tuple[str, str]]:
+    """Yields the pairs of an Arrow table or batch."""
+    from pyarrow.compute import struct_field  # type: ignore[import-untyped]
+
+    sides = []
+    for name, *keys in paths:
+        column = table.column(name)
+        sides.append((struct_field(column, keys) if keys else column).to_pylist())
+    for source, target in zip(*sides, strict=True):
+        yield one_line(source or ""), one_line(target or "")
+
+
+def _types(fields: Iterable[Any]) -> dict[str, Any]:
+    """Returns the types of Arrow fields by name, those of a struct's fields below it."""
+    return {
+        field.name: _types(field.type) if str(field.type).startswith("struct<") else str(field.type) for field in fields
+    }
+
+
+def _holds_text(columns: dict[str, Any], path: ColumnPath) -> bool:
+    value: Any = columns
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return isinstance(value, str) and re.match(_TEXT, value) is not None
+
+
+@contextmanager
+def _offline_if_unreachable() -> Iterator[str]:
+    """Lets `datasets` turn to its cache at once if there is no way to the hub; else it would try for half a minute.
+
+    Yields:
+        Why the hub cannot be reached, or "".
+    """
+    from datasets import config
+
+    before = config.HF_HUB_OFFLINE
+    reason = "" if before else _why_unreachable(config.HF_ENDPOINT)
+    config.HF_HUB_OFFLINE = before or bool(reason)
+    try:
+        yield reason
+    finally:
+        config.HF_HUB_OFFLINE = before
+
+
+def _why_unreachable(address: str) -> str:
+    from huggingface_hub import get_session
+
+    error: Exception | None = None
+    for pause in (0, 2):  # seconds; one failure may be chance
+        time.sleep(pause)
+        try:
+            get_session().head(address, timeout=5)
+            return ""
+        except Exception as failed:  # of a library that depends on the version
+            error = failed
+    return f"{address} cannot be reached ({error})"
+
+
+def _be_quiet() -> None:
+    """Keeps progress bars and messages of the libraries off the terminal; their errors are raised as well."""
+    import datasets
+    import huggingface_hub.utils
+
+    for library in (datasets.utils, huggingface_hub.utils):
+        library.disable_progress_bars()
+        library.logging.set_verbosity(logging.CRITICAL)
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

@@ -1,0 +1,220 @@
+"""Several ranks through the command, started by torchrun: they train as one, end together and fail together."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parents[2]
+Write = Callable[..., Path]
+
+# What every rank runs: one of them, or all, may find a part of the program changed.
+PROGRAM = """\
+import os, signal, time
+from seq2seq.cli.train import main
+from seq2seq.config import load_recipe
+from seq2seq.errors import DataError
+from seq2seq.train import distributed, loop
+from seq2seq.train.update import Updater
+from seq2seq.train.validate import Validator
+
+RANK = int(os.environ["RANK"])
+run = main
+
+
+def fails(error):
+    def fail(*arguments, **options):
+        raise error
+    return fail
+
+
+def at_step(wanted, act, take=Updater.take):
+    def taken(self, step, number):
+        if number == wanted:
+            act()
+        return take(self, step, number)
+    Updater.take = taken
+
+
+{change}
+run()
+"""
+
+
+def torchrun(folder: Path, *arguments: object, ranks: int = 2, change: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs the command on several ranks; one that hangs is a failure."""
+    program = folder / "program.py"
+    program.write_text(PROGRAM.format(change=change), encoding="utf-8")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    return subprocess.run(
+        [*launcher, str(program), *map(str, arguments), "--threads", "1"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def alone(*arguments: object) -> None:
+    program = [sys.executable, "-m", "seq2seq.cli.train", *map(str, arguments), "--threads", "1"]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+
+
+def status(folder: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / "status.json").read_text())
+    return found
+
+
+def losses(run: Path) -> list[float]:
+    events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [event["train/loss"] for event in events if "train/loss" in event]
+
+
+def names(run: Path) -> set[str]:
+    """The files of a run; those of TensorBoard are named after time and process."""
+    paths = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    return {path.partition(".")[0] if path.startswith("tensorboard/") else path for path in paths}
+
+
+def assert_same_training(one: Path, two: Path, step: int) -> None:
+    """Checks that two runs logged the same losses and ended with the same weights."""
+    assert losses(two) == pytest.approx(losses(one), abs=1e-5)
+    weights = [load_file(run / f"checkpoints/step-{step:08d}/model.safetensors") for run in (one, two)]
+    assert weights[0].keys() == weights[1].keys()
+    for name, value in weights[0].items():
+        # A key bias has no gradient in exact arithmetic: Adam makes steps of its rounding noise.
+        if not name.endswith("key.bias"):
+            torch.testing.assert_close(
+                weights[1][name], value, atol=1e-5, rtol=0, msg=lambda text, n=name: f"{n}: {text}"
+            )
+
+
+def train_demo(folder: Path, *more: str) -> tuple[Path, Path]:
+    """Trains on the demo corpus for 100 steps, on one rank and on two; returns the run folders."""
+    places = [f"data.root={ROOT / 'recipes/demo'}", f"data.cache={folder / 'cache'}", "data.test=null"]
+    train = ["train.max_steps=100", "train.log_every=1", "train.validate_every=100", "train.checkpoint_every=100"]
+    # Several micro-batches a step; one validation, of few pairs.
+    rest = ["train.device_tokens=1024", "train.average_last=1", "model.dropout=0", "decode.beam_size=1"]
+    recipe = [ROOT / "recipes/demo.yaml", *places, *train, *rest, *more]
+    alone(*recipe, f"output={folder / 'one'}")
+    done = torchrun(folder, *recipe, f"output={folder / 'two'}")
+    assert done.returncode == 0, done.stderr
+    assert "2 rank(s)" in done.stderr
+    return folder / "one", folder / "two"
+
+
+def test_two_ranks_train_as_one(tmp_path: Path) -> None:
+    small = ["model.d_model=32", "model.layers=1", "model.heads=2", "model.d_feedforward=64"]
+    one, two = train_demo(tmp_path, *small)
+    assert len(losses(one)) == 100
+    assert_same_training(one, two, 100)
+    assert names(one) == names(two)
+    log = (two / "train.log").read_text().splitlines()
+    assert len([line for line in log if "  step " in line]) == 100
+    assert len({line[20:] for line in log}) == len(log)  # behind the time: nothing is said twice
+
+
+@pytest.mark.slow
+def test_two_ranks_train_the_whole_demo_as_one(tmp_path: Path) -> None:
+    assert_same_training(*train_demo(tmp_path), 100)
+
+
+def test_uneven_ends(recipe_file: Write, corpus: Path) -> None:
+    """Three ranks with clocks of their own, and fewer pairs than ranks: all leave at the same step, for any reason."""
+    fast = ["train.validate_every=1000", "train.checkpoint_every=1000", "train.max_steps=1000", "train.log_every=1000"]
+    runs = {
+        "max_epochs": ["train.max_epochs=3", "data.train=[{source: train.en, target: train.de, weight: 0.005}]"],
+        "max_minutes": ["train.max_minutes=0.01"],
+        "patience": ["train.patience=2", "train.validate_every=1", "train.learning_rate=1e-9"],
+    }
+    change = f"""
+real = time.monotonic
+time.monotonic = lambda: (1 + 5 * RANK) * real()
+
+def run():
+    with distributed.join_ranks("cpu") as ranks:
+        for name, more in {runs!r}.items():
+            settings = load_recipe({str(recipe_file())!r}, [f"output={corpus}/{{name}}", *{fast!r}, *more]).settings
+            loop.train(settings, ranks)
+"""
+    done = torchrun(corpus, ranks=3, change=change)
+    assert done.returncode == 0, done.stderr
+    for name in runs:
+        assert status(corpus / name)["state"] == "finished"
+        assert f"(train.{name})" in (corpus / name / "train.log").read_text()
+    assert status(corpus / "max_epochs")["step"] == 3
+    assert status(corpus / "patience")["step"] == 3
+
+
+def test_a_signal_to_one_rank_stops_all(recipe_file: Write, corpus: Path) -> None:
+    change = "if RANK == 1: at_step(7, lambda: signal.raise_signal(signal.SIGTERM))"
+    done = torchrun(corpus, recipe_file(), change=change)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("stopped by SIGTERM; state saved") == 1
+    assert (status(corpus / "run")["state"], status(corpus / "run")["step"]) == ("interrupted", 7)
+    assert (corpus / "run/checkpoints/step-00000007/MANIFEST.json").exists()
+
+
+@pytest.mark.slow
+def test_a_signal_at_the_end_to_the_rank_that_is_waited_for(recipe_file: Write, corpus: Path) -> None:
+    stop = "loop.Trainer._finish = lambda self: signal.raise_signal(signal.SIGTERM)"
+    done = torchrun(corpus, recipe_file(), change=f"if RANK == 0: {stop}")
+    assert done.returncode == 0, done.stderr
+    assert (status(corpus / "run")["state"], status(corpus / "run")["step"]) == ("interrupted", 20)
+
+
+GONE = "loop.prepare = fails(DataError('train.en: gone'))"
+FULL = "loop.save_checkpoint = fails(OSError(28, 'No space left on device', 'step-00000010'))"
+FAILURES = {
+    "data": (f"if RANK == 1: {GONE}", "rank 1: train.en: gone"),
+    "data, on rank 0": (f"if RANK == 0: {GONE}", "rank 0: train.en: gone"),
+    "data, on all ranks": (GONE, "rank 0: train.en: gone"),
+    "a step": ("if RANK == 1: at_step(5, fails(ValueError('oh')))", "rank 1 failed: ValueError: oh"),
+    "a step, far from the others": (
+        "at_step(5, fails(DataError('damaged')) if RANK else lambda: time.sleep(200))",
+        "rank 1: damaged",
+    ),
+    "a step, on all ranks": ("at_step(5, fails(DataError('damaged')))", "rank 0: damaged"),
+    "validation": (
+        "if RANK == 0: Validator.measure = fails(MemoryError('no'))",
+        "rank 0: out of memory; lower train.device_tokens (no)",
+    ),
+    "a save": (f"if RANK == 0: {FULL}", "rank 0: step-00000010: No space left on device"),
+    "killed": (
+        "if RANK == 1: at_step(5, lambda: os.kill(os.getpid(), signal.SIGKILL))",
+        "rank 1: ended without a message; was it killed, or out of memory?",
+    ),
+}
+QUICK = {"data", "a step", "validation", "a save"}
+
+
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=[] if what in QUICK else pytest.mark.slow) for what in FAILURES]
+)
+def test_one_failure_ends_all_with_its_message(recipe_file: Write, corpus: Path, what: str) -> None:
+    change, message = FAILURES[what]
+    done = torchrun(corpus, recipe_file(), change=change)
+    assert done.returncode == 1  # torchrun's own, whatever those of the ranks
+    ours = done.stderr.partition("torch/distributed/elastic/")[0]  # behind it, torchrun reports of its own
+    assert [line for line in done.stderr.splitlines() if line.startswith("error: ")] == [f"error: {message}"]
+    assert "gloo" not in done.stderr.lower()
+    assert ours.count("Traceback") == ("failed: ValueError" in message)
+    assert f"traceback : {message}" in done.stderr or what == "killed"
+    found = status(corpus / "run")
+    assert found["state"] == "failed"
+    assert found["error"] == message or message.startswith("rank 0")  # which writes what a single process would
+
+
+def test_a_faulty_recipe_is_reported_once(recipe_file: Write, corpus: Path) -> None:
+    done = torchrun(corpus, recipe_file(), "train.max_step=3")
+    assert [line for line in done.stderr.splitlines() if line.startswith("error: ")] == [
+        "error: rank 0: command line: train.max_step=3: unknown key; did you mean train.max_steps?"
+    ]
+    assert not (corpus / "run").exists()
