@@ -16,6 +16,11 @@ MANIFEST = "MANIFEST.json"
 FORMAT_VERSION = 1
 
 
+def fingerprint(value: object) -> str:
+    """Returns the SHA-256, in hexadecimal, of a value as JSON."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
 def sha256(path: Path) -> str:
     """Returns the SHA-256 of a file's content as hex digits."""
     with open(path, "rb") as file:

@@ -25,7 +25,7 @@ from seq2seq.files import whole_file
 
 if TYPE_CHECKING:
     from seq2seq.evaluate.evaluation import System
-    from seq2seq.evaluate.testset import TextFile
+    from seq2seq.evaluate.testset import TestSet, TextFile
 
 
 @command
@@ -95,7 +95,7 @@ def main(
     overlaps = [count_overlap(path, test.reference_lines, test.source_lines) for path in train]
     if models:
         prepare_torch(threads)
-    systems = _systems(models, files, test.source_lines or [], device, given(decode))
+    systems = _systems(models, files, test, device, given(decode))
     if output:
         with whole_file(Path(output)) as file:
             file.writelines(line.encode() + b"\n" for line in systems[0].hypotheses)
@@ -145,7 +145,7 @@ def _check_options(models: Sequence[str], has_decode: bool, output: str | None, 
 
 
 def _systems(
-    models: Sequence[str], files: Sequence["TextFile"], source: Sequence[str], device: str, decode: dict[str, Any]
+    models: Sequence[str], files: Sequence["TextFile"], test: "TestSet", device: str, decode: dict[str, Any]
 ) -> list["System"]:
     """Returns the systems, models first; every model is looked for before the first one translates."""
     from seq2seq.evaluate.evaluation import System
@@ -157,5 +157,7 @@ def _systems(
 
         for model in models:
             find_model(Path(model))
-        systems = [translate_with(model, source, device, decode) for model in models]
+        systems = [
+            translate_with(model, test.source_lines or [], device, decode, test.target_language) for model in models
+        ]
     return [*systems, *(System(file.name, file.lines, file) for file in files)]

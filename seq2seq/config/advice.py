@@ -27,6 +27,13 @@ def advice(settings: Settings) -> list[str]:
             f"train.label_smoothing is {train.label_smoothing:g}: most of each target would be noise; "
             "0.1 is usual, 0 turns it off"
         )
+    if train.r_drop and not (model.dropout or model.attention_dropout):
+        found.append("train.r_drop is set, but without dropout both passes are the same; set model.dropout")
+    if train.freeze and not train.init_from:
+        found.append("train.freeze is set without train.init_from: what is frozen stays random")
+    languages = sorted({settings.data.languages(corpus)[1] for corpus in settings.data.train})
+    if len(languages) > 1 and not settings.data.tags:
+        found.append(f"the training corpora have the target languages {', '.join(languages)}; set data.tags to true")
     return found + _learning_rate(train.learning_rate, train.schedule)
 
 

@@ -59,7 +59,7 @@ class DataSettings(Section):
     noise: NoiseSettings = NoiseSettings()
     """Changes of the training text that make a model robust."""
     max_length: int = Field(default=256, ge=2)
-    """Longest side of a training pair in tokens, end of sentence included; longer pairs are dropped and counted."""
+    """Longest side of a training pair in tokens, end of sentence and tag too; longer ones are dropped and counted."""
     max_ratio: float = Field(default=5.0, ge=1)
     """Pairs whose token counts, end of sentence included, differ by more than this factor are dropped and counted."""
     pool_size: int = Field(default=100_000, ge=1)
@@ -87,6 +87,14 @@ class DataSettings(Section):
     def languages(self, corpus: Corpus) -> tuple[str, str]:
         """Returns the source and target language of a corpus."""
         return corpus.source_language or self.source_language, corpus.target_language or self.target_language
+
+    @field_validator("valid", "test")
+    @classmethod
+    def _only_training_is_streamed(cls, corpora: Corpora | None, info: ValidationInfo) -> Corpora | None:
+        for corpus in corpora if isinstance(corpora, list) else [corpora]:
+            if isinstance(corpus, HubDataset) and corpus.streaming:
+                raise conflict("only training corpora can be streamed; leave streaming out", str(info.field_name))
+        return corpora
 
     @field_validator("temperature", "drop_duplicates")
     @classmethod
@@ -118,6 +126,13 @@ class TokenizerSettings(Section):
     """Subword sampling in training, 0: none; of unigram the smoothness (0.1 varies most), of bpe the dropout (0.1)."""
     lossless: bool = False
     """Whether decoding gives back every text exactly: no normalisation, bytes for rare characters, whitespace kept."""
+
+    @field_validator("lossless")
+    @classmethod
+    def _characters_lose_rare_ones(cls, lossless: bool, info: ValidationInfo) -> bool:
+        if lossless and info.data.get("type") == "characters":
+            raise conflict("type characters cannot keep characters that are not in its vocabulary", "lossless", "type")
+        return lossless
 
     @field_validator("sample_alpha")
     @classmethod
@@ -170,7 +185,7 @@ class TrainSettings(Section):
     init_from: OptionalName = ""
     """Run or model folder whose weights and tokenizer training starts from; empty: random weights, a new tokenizer."""
     freeze: list[Name] = Field(default=[])
-    """Names of parameters that are not trained, such as encoder.* or *embedding*; a wrong one is told the right ones."""
+    """Names of parameters that are not trained, such as encoder.* or "*embedding*"; a wrong one is told all names."""
     max_steps: int = Field(default=100_000, ge=1)
     """Optimizer steps after which training ends."""
     max_epochs: Count | None = None

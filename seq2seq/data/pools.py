@@ -38,12 +38,10 @@ class Pool(Protocol):
     Attributes:
         source_lengths: [n] int64, tokens of each source, eos included.
         target_lengths: [n] int64, tokens of each target, eos included.
-        rows: [n] int64, number of each pair among all pairs, for those who count.
     """
 
     source_lengths: Indices
     target_lengths: Indices
-    rows: Indices
 
     def ids(self, index: int) -> tuple[Ids, Ids]:
         """Returns source and target ids of a pair, each ending in eos."""
@@ -103,9 +101,8 @@ def varies(alpha: float, noise: NoiseSettings) -> bool:
 class EncodedPool:
     """A pool whose pairs were encoded for it."""
 
-    def __init__(self, pairs: Sequence[tuple[Ids, Ids]], rows: Indices) -> None:
+    def __init__(self, pairs: Sequence[tuple[Ids, Ids]]) -> None:
         self._pairs = pairs
-        self.rows = rows
         self.source_lengths = np.array([len(source) for source, _ in pairs], dtype=np.int64)
         self.target_lengths = np.array([len(target) for _, target in pairs], dtype=np.int64)
 
@@ -117,11 +114,10 @@ class EncodedPool:
 class _PoolOfStores:
     """A pool whose pairs stay in their stores until they are asked for."""
 
-    def __init__(self, stores: Sequence[PairStore], corpora: Indices, within: Indices, rows: Indices) -> None:
+    def __init__(self, stores: Sequence[PairStore], corpora: Indices, within: Indices) -> None:
         self._stores = stores
         self._corpora = corpora
         self._within = within
-        self.rows = rows
         self.source_lengths = np.empty_like(within)
         self.target_lengths = np.empty_like(within)
         for c, store in enumerate(stores):
@@ -157,7 +153,6 @@ class StoredPools:
         self.seed = seed
         self.variation = variation
         self._shares = epoch_shares([store.weight * len(store) for store in stores], temperature)
-        self._starts = np.cumsum([0, *map(len, stores)])  # number of each corpus's first pair
         self.pairs_per_epoch = sum(self._shares)
         self.pools_per_epoch = -(-self.pairs_per_epoch // pool_size)
 
@@ -183,16 +178,19 @@ class StoredPools:
             here = corpora == c
             in_order = epoch * share + places[here] - (ends[c] - share)
             passes[here], within[here] = pass_by_pass(in_order, len(store), self.seed, c)
-        pool: Pool = _PoolOfStores(self.stores, corpora, within, self._starts[corpora] + within)
-        if self.variation:
-            pool = EncodedPool(
-                [
-                    self.variation.encode(self.stores[c].text(i), self.stores[c].language, (c, k, i))
-                    for c, k, i in zip(corpora.tolist(), passes.tolist(), within.tolist(), strict=True)
-                ],
-                pool.rows,
-            )
+        pool: Pool
+        if self.variation is None:
+            pool = _PoolOfStores(self.stores, corpora, within)
+        else:
+            places_in_passes = zip(corpora.tolist(), passes.tolist(), within.tolist(), strict=True)
+            pool = EncodedPool([self._vary(*place) for place in places_in_passes])
         return pool, self.settle(Position(epoch, number + 1))
+
+    def _vary(self, corpus: int, number: int, index: int) -> tuple[Ids, Ids]:
+        """Encodes a pair as it comes in one pass over its corpus."""
+        assert self.variation is not None
+        store = self.stores[corpus]
+        return self.variation.encode(store.text(index), store.language, (corpus, number, index))
 
 
 def epoch_shares(sizes: Sequence[float], temperature: float) -> list[int]:
@@ -202,6 +200,8 @@ def epoch_shares(sizes: Sequence[float], temperature: float) -> list[int]:
         sizes: weight times pairs of each corpus; an epoch has as many pairs as their sum.
         temperature: T; shares are proportional to size^(1/T) (Arivazhagan et al. 2019).
     """
+    if temperature == 1:
+        return [max(1, round(size)) for size in sizes]
     heated = np.array(sizes) ** (1 / temperature)
     shares = sum(sizes) * heated / heated.sum()
     return [max(1, round(share)) for share in shares.tolist()]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from seq2seq.config import DataSettings
 from seq2seq.errors import DataError
-from seq2seq.files import atomic_folder, is_whole, lock, write_json
+from seq2seq.files import atomic_folder, fingerprint, is_whole, lock, write_json
 from seq2seq.text.corpora import Corpus, Pair
 from seq2seq.text.ids import Ids
 from seq2seq.text.lines import in_chunks, is_blank
@@ -114,7 +114,7 @@ def store_fingerprint(corpus: Corpus, tokenizer: Tokenizer, data: DataSettings, 
     """Returns a hash of all that decides what a store holds."""
     language = corpus.languages[1] if tokenizer.languages else None
     parts = [VERSION, corpus.fingerprint, tokenizer.hash(), data.max_length, data.max_ratio, data.drop_duplicates]
-    return hashlib.sha256(json.dumps([*parts, language, text]).encode()).hexdigest()
+    return fingerprint([*parts, language, text])
 
 
 @dataclass(frozen=True)

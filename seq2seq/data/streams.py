@@ -1,7 +1,7 @@
 """Pools of corpora that are read as they come."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -49,19 +49,13 @@ class _Reader:
         return chunk, self._place
 
     def _open(self, place: tuple[int, int]) -> None:
-        self.close()
         number, row = place
+        if isinstance(self._pairs, Generator):
+            self._pairs.close()
         if isinstance(self._corpus, StreamedCorpus):
             self._pairs = self._corpus.rows(self._seed, number, row)
         else:
             self._pairs = islice(self._corpus, row, None)
-
-    def close(self) -> None:
-        """Lets go of an open stream."""
-        if close := getattr(self._pairs, "close", None):
-            close()
-        self._pairs = iter(())
-        self._place = (-1, -1)
 
 
 class StreamedPools:
@@ -104,18 +98,13 @@ class StreamedPools:
         pairs: list[tuple[Ids, Ids]] = []
         places = []
         for c in range(len(self._shares)):
-            place = position.rows[c] if position.rows else (0, 0)
+            place = position.rows[c] if c < len(position.rows) else (0, 0)
             found, place = self._take(c, place)
             pairs += found
             places.append(place)
         order = shuffled(np.arange(len(pairs)), len(pairs), self.seed, position.pool)
         following = Position(pool=position.pool + 1, rows=tuple(places))
-        return EncodedPool([pairs[i] for i in order], order), following
-
-    def close(self) -> None:
-        """Lets go of all streams."""
-        for reader in self._readers:
-            reader.close()
+        return EncodedPool([pairs[i] for i in order]), following
 
     def _take(self, c: int, place: tuple[int, int]) -> tuple[list[tuple[Ids, Ids]], tuple[int, int]]:
         """Returns a corpus's share of a pool from a place on, and the place behind it."""

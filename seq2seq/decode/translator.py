@@ -160,7 +160,9 @@ class Translator:
         ]
         encoded = self.tokenizer.encode_source(sentences, self.language)
         bare = self.tokenizer.tag_length + 1  # tokens of a source without text
-        return [part for ids in encoded if len(ids) > bare for part in self._cut(ids)] or [ids[-1:]]
+        return [part for ids in encoded if len(ids) > bare for part in self._cut(ids)] or [
+            np.append(ids[: bare - 1], ids[-1:])
+        ]
 
     def _cut(self, ids: Ids) -> list[Ids]:
         """Cuts a sentence without ends that is still too long, between words if it can."""

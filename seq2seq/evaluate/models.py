@@ -11,29 +11,44 @@ from seq2seq.config import settings_to_yaml
 from seq2seq.decode.translator import Translator
 from seq2seq.evaluate.evaluation import System
 from seq2seq.files import MANIFEST
-from seq2seq.model.folder import CHECKPOINT, TrainedModel, checkpoint_step, find_model
+from seq2seq.model.device import choose_device
+from seq2seq.model.folder import CHECKPOINT, TrainedModel, checkpoint_step, find_model, load_model
 
 
-def translate_with(name: str, source: Sequence[str], device: str, decode: Mapping[str, Any]) -> System:
+def translate_with(
+    name: str, source: Sequence[str], device: str, decode: Mapping[str, Any], test_language: str = ""
+) -> System:
     """Translates the source of a test set with a model.
 
     Args:
         name: model folder or run folder.
         source: raw text.
         device: `auto`, `cpu`, `cuda` ...
-        decode: decode settings that replace those of the recipe.
+        decode: decode settings that replace those of the recipe, and `target_language` if the user names one.
+        test_language: of the references, if it is known; a model of several languages translates into it.
 
     Raises:
         ModelError: there is no usable model.
         RecipeError: a decode setting does not exist or has no valid value.
+        DataError: the model does not translate into the language.
     """
     folder = find_model(Path(name))
-    translator = Translator.load(folder, device, **decode)
-    trained = translator.trained
-    return System(name, translator.translate(source), None, _facts(folder, trained), settings_to_yaml(trained.settings))
+    options = dict(decode)
+    language = options.pop("target_language", None)
+    trained = load_model(folder, choose_device(device), options)
+    if language is None and test_language in trained.tokenizer.languages:
+        language = test_language
+    translator = Translator(trained, target_language=language)
+    return System(
+        name,
+        translator.translate(source),
+        None,
+        _facts(folder, trained, translator.language),
+        settings_to_yaml(trained.settings),
+    )
 
 
-def _facts(folder: Path, trained: TrainedModel) -> dict[str, str]:
+def _facts(folder: Path, trained: TrainedModel, language: str) -> dict[str, str]:
     """Returns what identifies a model and how it computed."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
@@ -45,5 +60,6 @@ def _facts(folder: Path, trained: TrainedModel) -> dict[str, str]:
         "Settings hash": config["settings_hash"],
         "Tokenizer hash": config["tokenizer_hash"],
         "Weights hash": files["model.safetensors"]["sha256"],
+        "Target language": language,
         "Device": f"{trained.device}, {trained.decode_precision}, CPU threads: {torch.get_num_threads()}",
     }

@@ -62,7 +62,7 @@ class TrainedModel:
         """
         default = self.settings.data.target_language
         known = self.tokenizer.languages or (default,)
-        language = wanted or (default if default in known else known[0])
+        language = wanted or (known[0] if len(known) == 1 else default)
         if language not in known:
             raise DataError(f"the model does not translate into {language}, but into {', '.join(known)}")
         return language

@@ -76,7 +76,7 @@ class SentencePieceCodec:
         """
         line = line.translate(ESCAPES) if self._lossless else line
         # A list, even of one line, is encoded by a thread of its own, which takes up the seed just set.
-        sentencepiece.set_random_generator_seed(seed % 2**32)
+        sentencepiece.set_random_generator_seed(seed % (2**32 - 1))  # the last one means "as before"
         (row,) = self._processor.encode(
             [line], add_eos=True, enable_sampling=True, alpha=alpha, nbest_size=-1, num_threads=1
         )
@@ -158,5 +158,5 @@ class CharacterCodec:
         return self._pieces[token]
 
     def starts_word(self, token: int) -> bool:
-        """Says whether a character is a space."""
+        """Says whether a character is a space, which then stands in front of the word as SentencePiece's does."""
         return self._pieces[token].isspace()

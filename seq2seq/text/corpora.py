@@ -1,6 +1,5 @@
 """Parallel corpora: pairs of texts from files or from `datasets`."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any, Protocol
 from seq2seq.config import Corpus as CorpusSettings
 from seq2seq.config import DataSettings, HubDataset, JsonlFile, ParallelFiles, TsvFile
 from seq2seq.errors import DataError
-from seq2seq.files import sha256
+from seq2seq.files import fingerprint, sha256
 from seq2seq.text.columns import ColumnPath, column_name, column_paths
 from seq2seq.text.hub import HubCorpus, StreamedCorpus
 from seq2seq.text.lines import one_line, read_lines
@@ -90,7 +89,7 @@ class FileCorpus:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of both files' bytes."""
-        return hashlib.sha256("".join(map(sha256, self.paths)).encode()).hexdigest()
+        return fingerprint([sha256(path) for path in self.paths])
 
 
 class TsvCorpus:
@@ -125,7 +124,7 @@ class TsvCorpus:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the file's bytes and the numbers of the columns."""
-        return _hash([sha256(self.path), self.columns])
+        return fingerprint([sha256(self.path), self.columns])
 
 
 class JsonlCorpus:
@@ -166,7 +165,7 @@ class JsonlCorpus:
     def fingerprint(self) -> str:
         """A hash of the file's bytes, the names of the columns and the languages."""
         columns = self.settings.source_column, self.settings.target_column
-        return _hash([sha256(self.path), columns, self.languages])
+        return fingerprint([sha256(self.path), columns, self.languages])
 
 
 def _existing(root: Path, name: str) -> Path:
@@ -194,7 +193,3 @@ def _text(row: dict[str, Any], path: ColumnPath) -> str:
         kind = "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else json.dumps(value)
         raise ValueError(f"column {column_name(path)} holds {kind}, not text; found {', '.join(sorted(row))}")
     return _LONE_SURROGATES.sub("\ufffd", one_line(value))
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

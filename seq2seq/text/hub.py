@@ -5,8 +5,6 @@ does not wait for, and they abort the interpreter at its exit (pyarrow 26, datas
 out rows without reading them.
 """
 
-import hashlib
-import json
 import logging
 import re
 import time
@@ -19,7 +17,7 @@ from typing import Any
 
 from seq2seq.config import HubDataset
 from seq2seq.errors import DataError
-from seq2seq.files import sha256
+from seq2seq.files import fingerprint, sha256
 from seq2seq.text.columns import ColumnPath, column_name, column_paths
 from seq2seq.text.lines import one_line
 
@@ -113,7 +111,7 @@ class HubCorpus(_Dataset):
             content: object = [sha256(path) for path in sorted(self.folder.rglob("*")) if path.is_file()]
         else:
             content = self.rows._fingerprint
-        return _hash([content, self.settings.config, str(self.rows.split), len(self.rows), self.paths])
+        return fingerprint([content, self.settings.config, str(self.rows.split), len(self.rows), self.paths])
 
 
 class StreamedCorpus(_Dataset):
@@ -125,7 +123,9 @@ class StreamedCorpus(_Dataset):
 
     def __init__(self, settings: HubDataset, root: Path, languages: tuple[str, str]) -> None:
         super().__init__(settings, root, languages)
-        self.shards: list[Shard] = self._load(_open_shards)
+        self.files: list[str]
+        self.shards: list[Shard]
+        self.files, self.shards = self._load(_open_shards)
         self.paths = self._paths(self._schema())
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
@@ -145,7 +145,7 @@ class StreamedCorpus(_Dataset):
         Raises:
             DataError: the network or a file fails.
         """
-        order = sorted(range(len(self.shards)), key=lambda shard: _hash([seed, number, shard]))
+        order = sorted(range(len(self.shards)), key=lambda shard: fingerprint([seed, number, shard]))
         return self._rows(order, start)
 
     def _rows(self, order: Sequence[int], start: int) -> Generator[tuple[str, str], None, None]:
@@ -178,23 +178,32 @@ class StreamedCorpus(_Dataset):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the dataset's name, configuration, split, revision and columns, and of its first rows."""
+        """A hash of the dataset's name, configuration, split, revision and columns, its files and its first rows.
+
+        Of local files the sizes count; the hub's addresses name the commit.
+        """
         with closing(self._rows(range(len(self.shards)), 0)) as rows:
             sample = list(islice(rows, _SAMPLE))
         what = self.settings
-        return _hash([what.dataset, what.config, what.split, what.revision, self.languages, self.paths, sample])
+        local = [Path(file) for file in self.files if Path(file).is_file()]
+        files = [(path.name, path.stat().st_size) for path in local] or self.files
+        return fingerprint(
+            [what.dataset, what.config, what.split, what.revision, self.languages, self.paths, files, sample]
+        )
 
 
-def _open_shards(place: str, config: str | None, split: str, revision: str | None) -> list[Shard]:
-    """Returns one reader for each file of a dataset."""
+def _open_shards(place: str, config: str | None, split: str, revision: str | None) -> tuple[list[str], list[Shard]]:
+    """Returns the files of a dataset, and one reader for each."""
     from datasets import load_dataset_builder
 
     builder = load_dataset_builder(place, config, revision=revision)
-    files = [str(file) for name in split.split("+") for file in (builder.config.data_files or {}).get(name, [""])]
+    files = [
+        str(file) for name in split.split("+") for file in (builder.config.data_files or {}).get(name.strip(), [""])
+    ]
     if all(file.endswith(".parquet") for file in files):
-        return [partial(_parquet_parts, file) for file in files]
+        return files, [partial(_parquet_parts, file) for file in files]
     stream = builder.as_streaming_dataset(split=split)
-    return [partial(_stream_parts, stream.shard(stream.num_shards, i)) for i in range(stream.num_shards)]
+    return files, [partial(_stream_parts, stream.shard(stream.num_shards, i)) for i in range(stream.num_shards)]
 
 
 def _parquet_parts(file: str, paths: Sequence[ColumnPath] | None) -> Generator[tuple[int, Iterator[Any]], None, None]:
@@ -286,7 +295,3 @@ def _be_quiet() -> None:
 
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

@@ -14,7 +14,7 @@ from seq2seq.errors import DataError
 from seq2seq.files import whole_file
 from seq2seq.model.device import choose_device, choose_device_tokens, choose_precision
 from seq2seq.model.folder import build_model
-from seq2seq.train.initial import initial_tokenizer
+from seq2seq.train.initial import freeze, initial_tokenizer
 from seq2seq.train.monitor import logging_to
 from seq2seq.train.prepare import HeldOut, prepare
 
@@ -31,14 +31,16 @@ def estimate(settings: Settings, device_name: str = "auto") -> str:
     precision = choose_precision(settings.train.precision, device, settings.model.d_model)
     with torch.device("meta"):
         model = build_model(settings, prepared.tokenizer)
+    freeze(model, settings.train.freeze)
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
+    n_trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     device_tokens = choose_device_tokens(settings.train.device_tokens, device)
     vocab = prepared.tokenizer
     shared = " (shared)" if vocab.shared else ""
-    memory = _memory(settings, n_parameters, vocab.target_vocab_size, device_tokens)
+    memory = _memory(settings, n_parameters, n_trained, vocab.target_vocab_size, device_tokens)
     rows = [
         ("vocabulary", f"{vocab.source_vocab_size:,} source, {vocab.target_vocab_size:,} target{shared}"),
-        ("parameters", f"{n_parameters:,}"),
+        ("parameters", f"{n_parameters:,}" + (f", {n_trained:,} of them trained" if settings.train.freeze else "")),
         *((f"corpus {store.name}", describe_counts(store.counts)) for store in prepared.stores),
         ("validation", _sizes(prepared.valid)),
         ("test", _sizes(prepared.test)),
@@ -90,15 +92,17 @@ def _epochs(settings: Settings, pools: Pools) -> list[tuple[str, str]]:
     ]
 
 
-def _memory(settings: Settings, n_parameters: int, vocab_size: int, device_tokens: int) -> float:
+def _memory(settings: Settings, n_parameters: int, n_trained: int, vocab_size: int, device_tokens: int) -> float:
     """Estimates the bytes that training holds at its peak.
 
-    Weights, gradients and Adam's two moments take 4 bytes each. For the backward pass a layer keeps about 14 rows of
-    width D and 2 of width F for each token (20 and 2 in the decoder); the loss holds about 3 rows of the vocabulary.
+    Weights, their moving average, gradients and Adam's two moments take 4 bytes each. For the backward pass a layer
+    keeps about 14 rows of width D and 2 of width F for each token (20 and 2 in the decoder); the loss holds about 3
+    rows of the vocabulary.
     More than a chunk of the training order is never held at once.
     """
     sizes = settings.model
     tokens = min(device_tokens, settings.train.batch_tokens, CHUNK_TOKENS)
     encoder = (sizes.encoder_layers or sizes.layers) * (14 * sizes.d_model + 2 * sizes.d_feedforward)
     decoder = (sizes.decoder_layers or sizes.layers) * (20 * sizes.d_model + 2 * sizes.d_feedforward)
-    return 16.0 * n_parameters + 4.0 * tokens * (encoder + decoder + 3 * vocab_size)
+    weights = 4.0 * n_parameters * (2 if settings.train.ema_decay else 1) + 12.0 * n_trained
+    return weights + 4.0 * tokens * (encoder + decoder + 3 * vocab_size)

@@ -24,6 +24,8 @@ def initial_model(settings: Settings) -> TrainedModel | None:
     """
     if not settings.train.init_from:
         return None
+    if Path(settings.train.init_from).resolve() == Path(settings.output).resolve():
+        raise RecipeError("train.init_from: is the run's own output; choose another output")
     initial = load_model(find_model(Path(settings.train.init_from)))
     has, wants = initial.settings.model.model_dump(), settings.model.model_dump()
     changed = [f"  {key}: {has[key]}" for key in wants if has[key] != wants[key] and key not in FREE]

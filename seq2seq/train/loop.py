@@ -6,7 +6,6 @@ import time
 from contextlib import ExitStack, nullcontext
 from datetime import timedelta
 from pathlib import Path
-from statistics import fmean
 from types import FrameType
 from typing import Any, Literal
 
@@ -44,7 +43,7 @@ from seq2seq.train.monitor import Monitor, logging_to, read_status, write_status
 from seq2seq.train.pictures import attention_picture, shown_pair
 from seq2seq.train.prepare import Prepared, prepare
 from seq2seq.train.update import Update, Updater
-from seq2seq.train.validate import Validator, by_direction
+from seq2seq.train.validate import Validator, summary
 
 log = logging.getLogger(__name__)
 
@@ -329,8 +328,8 @@ class Trainer:
             what,
             f"{progress.step:,}",
             found.loss,
-            found.bleu,
-            found.chrf,
+            found.scores["bleu"],
+            found.scores["chrf"],
             found.seconds,
             "  best so far" if better else "",
         )
@@ -364,9 +363,7 @@ class Trainer:
             load_weights(self.model, find_model(self.folder) / "model.safetensors")
             tester = Validator(self.prepared.test, self.trained, self.device_tokens, self.precision)
             scores = tester.scores(tester.translate())
-            values = {"test/bleu": fmean(s["bleu"] for s in scores), "test/chrf": fmean(s["chrf"] for s in scores)}
-            if len(scores) > 1:
-                values |= {f"test/{name}": value for name, value in by_direction(self.prepared.test, scores).items()}
+            values = {f"test/{name}": value for name, value in summary(self.prepared.test, scores).items()}
             self.monitor.event(progress.step, progress.seconds, values)
             more |= values
             for held_out, found in zip(self.prepared.test, scores, strict=True):

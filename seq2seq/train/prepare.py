@@ -1,7 +1,5 @@
 """From a recipe to token ids: corpora are opened, the tokenizer trained, the training pairs stored."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from seq2seq.data.pools import Pools, StoredPools, Variation, varies
 from seq2seq.data.store import PairFilter, PairStore, cache_folder, describe_counts, open_store
 from seq2seq.data.streams import StreamedPools
 from seq2seq.errors import DataError
-from seq2seq.files import atomic_folder, is_whole, lock
+from seq2seq.files import atomic_folder, fingerprint, is_whole, lock
 from seq2seq.text.corpora import Corpus, Pair, open_corpus
 from seq2seq.text.lines import is_blank
 from seq2seq.text.tokenizer import Tokenizer
@@ -79,6 +77,7 @@ def prepare(settings: Settings, tokenizer: Tokenizer | None = None) -> Prepared:
     valid = [_held_out(open_corpus(corpus, data)) for corpus in data.valid_corpora]
     test = [_held_out(open_corpus(corpus, data)) for corpus in data.test_corpora]
     tokenizer = tokenizer or _tokenizer(corpora, settings.tokenizer, data)
+    _check_tags(tokenizer, data, [*corpora, *valid, *test])
     varied = varies(alpha, data.noise)
     variation = Variation(tokenizer, data, alpha, settings.seed) if varied else None
     stores: list[PairStore] = []
@@ -92,10 +91,8 @@ def prepare(settings: Settings, tokenizer: Tokenizer | None = None) -> Prepared:
             log.info("%s: %s", corpus.name, describe_counts(stores[-1].counts))
         pools = StoredPools(stores, settings.seed, data.pool_size, data.temperature, variation)
         longest = max(int(store.source_lengths.max()) for store in stores)
-    tests = json.dumps([pair for part in valid for pair in part.pairs])
-    parts = [*(corpus.fingerprint for corpus in corpora), hashlib.sha256(tests.encode()).hexdigest()]
-    fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    return Prepared(tokenizer, pools, stores, valid, test, longest, fingerprint)
+    read = [*(corpus.fingerprint for corpus in corpora), fingerprint([pair for part in valid for pair in part.pairs])]
+    return Prepared(tokenizer, pools, stores, valid, test, longest, fingerprint(read))
 
 
 def _held_out(corpus: Corpus) -> HeldOut:
@@ -106,13 +103,23 @@ def _held_out(corpus: Corpus) -> HeldOut:
     return HeldOut(corpus.name, corpus.languages, pairs)
 
 
+def _check_tags(tokenizer: Tokenizer, data: DataSettings, corpora: Sequence[Corpus | HeldOut]) -> None:
+    """Checks that a tokenizer, which may have been taken along, has the tags that the recipe asks for."""
+    if data.tags != bool(tokenizer.languages):
+        has = ", ".join(tokenizer.languages) or "none"
+        raise DataError(f"data.tags is {str(data.tags).lower()}, but the tags of the tokenizer taken along are: {has}")
+    for corpus in corpora:
+        if data.tags and corpus.languages[1] not in tokenizer.languages:
+            known = ", ".join(tokenizer.languages)
+            raise DataError(f"{corpus.name}: no tag for the target language {corpus.languages[1]}, only for {known}")
+
+
 def _tokenizer(corpora: Sequence[Corpus], settings: TokenizerSettings, data: DataSettings) -> Tokenizer:
     """Returns the tokenizer of the training corpora, from the cache if it is there."""
     languages = sorted({corpus.languages[1] for corpus in corpora}) if data.tags else []
     trained_by = settings.model_dump(mode="json", exclude=UNTRAINED)
     parts = [VERSION, *(corpus.fingerprint for corpus in corpora), trained_by, languages]
-    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    folder = cache_folder(data) / f"tokenizer-{key[:32]}"
+    folder = cache_folder(data) / f"tokenizer-{fingerprint(parts)[:32]}"
     with lock(folder.parent / ".locks" / folder.name):
         if not is_whole(folder):
             kind = settings.model if settings.type == "sentencepiece" else settings.type

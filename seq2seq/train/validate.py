@@ -13,7 +13,7 @@ from typing import Literal
 from seq2seq.data.batch import Batch, cut_by_tokens
 from seq2seq.decode.translator import Translator
 from seq2seq.errors import DataError, DivergedError
-from seq2seq.evaluate.metrics import Scores, score
+from seq2seq.evaluate.metrics import Metrics, Scores
 from seq2seq.model.device import autocast, evaluating
 from seq2seq.model.folder import TrainedModel
 from seq2seq.text.ids import Ids
@@ -27,22 +27,23 @@ SHOWN = 200  # characters of a line that samples show
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a validation found: `loss` in nats per token, BLEU, chrF, the time it took, and the translations.
+    """What a validation found.
 
-    Of several sets the loss is that of all tokens, scores are the mean of the sets' scores; `parts` holds the latter
-    by direction, such as `bleu/en-de`.
+    Attributes:
+        loss: of all tokens of all sets, nats per token.
+        seconds: that it took.
+        scores: see `summary`.
+        hypotheses: the translations of each set.
     """
 
     loss: float
-    bleu: float
-    chrf: float
     seconds: float
-    parts: dict[str, float]
+    scores: dict[str, float]
     hypotheses: list[list[str]]
 
     def values(self) -> dict[str, float]:
         """Returns the numbers by their names in metrics.jsonl."""
-        return {"loss": self.loss, "bleu": self.bleu, "chrf": self.chrf, "seconds": self.seconds, **self.parts}
+        return {"loss": self.loss, **self.scores, "seconds": self.seconds}
 
 
 class Validator:
@@ -62,6 +63,7 @@ class Validator:
         self.trained = trained
         self.device_tokens = device_tokens
         self.precision = precision
+        self._metrics = [_metrics(held_out) for held_out in sets]
 
     def measure(self) -> Measurement:
         """Measures the loss and the scores of translations by beam search.
@@ -75,9 +77,7 @@ class Validator:
             raise DivergedError(f"the validation loss is {loss}: training has diverged; lower train.learning_rate")
         hypotheses = self.translate()
         scores = self.scores(hypotheses)
-        bleu, chrf = ([score[name] for score in scores] for name in ("bleu", "chrf"))
-        parts = by_direction(self.sets, scores) if len(self.sets) > 1 else {}
-        return Measurement(loss, fmean(bleu), fmean(chrf), time.monotonic() - started, parts, hypotheses)
+        return Measurement(loss, time.monotonic() - started, summary(self.sets, scores), hypotheses)
 
     def loss(self) -> float:
         """Returns the mean negative log-likelihood per target token, nats, without label smoothing."""
@@ -93,16 +93,14 @@ class Validator:
         """Returns the model's translations of the sources of each set by beam search."""
         found = []
         for held_out in self.sets:
-            translator = Translator(self.trained, target_language=held_out.languages[1])
+            language = held_out.languages[1] if self.trained.tokenizer.languages else None
+            translator = Translator(self.trained, target_language=language)
             found.append(translator.translate([source for source, _ in held_out.pairs]))
         return found
 
     def scores(self, hypotheses: Sequence[Sequence[str]]) -> list[Scores]:
         """Returns BLEU and chrF of translations of the sources of each set."""
-        return [
-            score(lines, [pair[1] for pair in held_out.pairs], ("BLEU", "chrF"))
-            for held_out, lines in zip(self.sets, hypotheses, strict=True)
-        ]
+        return [metrics.score(lines) for metrics, lines in zip(self._metrics, hypotheses, strict=True)]
 
     def samples(self, hypotheses: Sequence[Sequence[str]], n: int) -> list[str]:
         """Returns `n` translations that are not empty, from all sets in turn, each below its source and reference."""
@@ -137,11 +135,25 @@ class Validator:
         return [Batch.from_ids([found[i][0] for i in rows], [found[i][1] for i in rows]) for rows in cuts]
 
 
-def by_direction(sets: Sequence[HeldOut], scores: Sequence[Scores]) -> dict[str, float]:
-    """Returns BLEU and chrF of each set by metric and direction, such as `bleu/en-de`."""
+def _metrics(held_out: HeldOut) -> Metrics:
+    """Returns BLEU, with the tokenizer that sacrebleu has for the language, and chrF."""
+    references, names = [[reference for _, reference in held_out.pairs]], ("BLEU", "chrF")
+    try:
+        return Metrics(references, names, target_language=held_out.languages[1])
+    except DataError as error:  # some languages need a package of sacrebleu's that is not installed
+        log.warning("%s; the BLEU of %s is that of tokenizer 13a", error, held_out.name)
+        return Metrics(references, names)
+
+
+def summary(sets: Sequence[HeldOut], scores: Sequence[Scores]) -> dict[str, float]:
+    """Returns `bleu` and `chrf`: of several sets the means, and those of each by direction, such as `bleu/en-de`."""
+    found = {}
     directions = [held_out.direction for held_out in sets]
-    names = [
-        f"{direction}.{i}" if directions.count(direction) > 1 else direction for i, direction in enumerate(directions)
-    ]
-    named = list(zip(names, scores, strict=True))
-    return {f"{metric}/{name}": score[metric] for metric in ("bleu", "chrf") for name, score in named}
+    for metric in ("bleu", "chrf"):
+        values = [score[metric] for score in scores]
+        found[metric] = fmean(values)
+        if len(sets) > 1:
+            for i, (direction, value) in enumerate(zip(directions, values, strict=True), 1):
+                # Two sets of the same direction are told apart by their place in the recipe.
+                found[f"{metric}/{direction}{f'.{i}' if directions.count(direction) > 1 else ''}"] = value
+    return found

@@ -62,7 +62,7 @@ def test_a_minimal_recipe_has_defaults_for_the_rest(tmp_path: Path) -> None:
             JsonlFile(jsonl="a.jsonl", source_column="1", target_column="no"),
         ),
         ("{dataset: wmt/wmt14, config: de-en}", HubDataset(dataset="wmt/wmt14", config="de-en", split="train")),
-        ("{dataset: a/b, streaming: yes, revision: v1}", HubDataset(dataset="a/b", streaming=True, revision="v1")),
+        ("{dataset: a/b, revision: v1}", HubDataset(dataset="a/b", revision="v1")),
         (
             "{source: a, target: b, source_language: fr, target_language: no}",
             ParallelFiles(source="a", target="b", source_language="fr", target_language="no"),
@@ -76,6 +76,16 @@ def test_each_kind_of_corpus(tmp_path: Path, corpus: str, expected: Corpus) -> N
     assert data.test_corpora == data.test == [expected]
     assert {type(found) for found in (*data.train, *data.valid_corpora, *data.test_corpora)} == {type(expected)}
     assert settings_from_dict(json.loads(load(tmp_path, MINIMAL, f"data.train=[{corpus}]").model_dump_json()))
+
+
+def test_only_training_corpora_are_streamed(tmp_path: Path) -> None:
+    stream = "{dataset: a/b, streaming: yes}"
+    data = load(tmp_path, MINIMAL, f"data.train=[{stream}]").data
+    assert data.train == [HubDataset(dataset="a/b", streaming=True)]
+    assert data.streaming
+    for key in ("valid", "test"):
+        with pytest.raises(RecipeError, match=rf"data.{key}=.*only training corpora can be streamed"):
+            load(tmp_path, MINIMAL, f"data.{key}={stream}")
 
 
 def test_several_corpora_to_validate_and_none_to_test_on(tmp_path: Path) -> None:

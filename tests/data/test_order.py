@@ -13,22 +13,24 @@ from seq2seq.data.store import PairStore
 
 
 class FakeStore(PairStore):
-    """Lengths without text."""
+    """Ids that say which pair they are of: all of them are its number, behind those of the stores before it."""
 
-    def __init__(self, lengths: np.ndarray, weight: float = 1.0) -> None:
+    def __init__(self, lengths: np.ndarray, weight: float = 1.0, first: int = 0) -> None:
+        self.first = first
         self.name = "fake"
         self.weight = weight
         self.counts = {}
         self.source_lengths, self.target_lengths = lengths
 
     def ids(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        return np.full(self.source_lengths[index], 5), np.full(self.target_lengths[index], 6)
+        n = 4 + self.first + index  # behind the special ids
+        return np.full(self.source_lengths[index], n), np.full(self.target_lengths[index], n)
 
 
-def store(n: int, weight: float = 1.0, seed: int = 0) -> FakeStore:
+def store(n: int, weight: float = 1.0, seed: int = 0, first: int = 0) -> FakeStore:
     random = np.random.default_rng(seed)
     source = random.integers(2, 40, n)
-    return FakeStore(np.stack([source, np.clip(source + random.integers(-3, 6, n), 1, None)]), weight)
+    return FakeStore(np.stack([source, np.clip(source + random.integers(-3, 6, n), 1, None)]), weight, first)
 
 
 def data(*stores: FakeStore, world_size: int = 1, device_tokens: int = 512, temperature: float = 1.0) -> TrainingData:
@@ -37,7 +39,7 @@ def data(*stores: FakeStore, world_size: int = 1, device_tokens: int = 512, temp
 
 def rows_of(step: Step) -> list[np.ndarray]:
     """The numbers of a step's pairs, micro-batch by micro-batch."""
-    return [step.pool.rows[indices] for indices in step.micro_batches]
+    return [np.array([step.pool.ids(int(i))[0][0] - 4 for i in indices], dtype=int) for indices in step.micro_batches]
 
 
 def epoch(training: TrainingData, number: int = 0) -> list[np.ndarray]:
@@ -78,7 +80,7 @@ def test_every_pair_once_an_epoch_whatever_the_ranks(world_size: int) -> None:
 
 
 def test_weights_say_how_often_a_pair_comes() -> None:
-    training = data(store(100, weight=2.0), store(300, weight=0.5, seed=1), store(50, seed=2))
+    training = data(store(100, weight=2.0), store(300, weight=0.5, seed=1, first=100), store(50, seed=2, first=400))
     rows = [np.concatenate(epoch(training, number)) for number in range(2)]
     first = Counter(rows[0].tolist())
     assert all(first[i] == 2 for i in range(100))
@@ -173,7 +175,7 @@ def test_temperature_flattens_the_shares() -> None:
     warm = epoch_shares(sizes, 2)
     assert warm == pytest.approx([1000 * size**0.5 / sum(s**0.5 for s in sizes) for size in sizes], abs=1)
     assert epoch_shares(sizes, 1e6) == pytest.approx([333, 333, 333], abs=1)
-    training = data(store(900), store(100, seed=1), temperature=2.0)
+    training = data(store(900), store(100, seed=1, first=900), temperature=2.0)
     counts = Counter(np.concatenate(epoch(training)).tolist())
     assert sum(counts.values()) == 1000
     assert sum(counts[i] for i in range(900)) == 750

@@ -108,10 +108,9 @@ def test_resume_is_exact_with_all_that_varies(
     )
     train(load(path, f"output={corpus / 'whole'}"), CPU)
     broken = load(path, f"output={corpus / 'broken'}")
-    with pytest.raises(Stop):
-        with monkeypatch.context() as patch:
-            crash_at(patch, 13)
-            train(broken, CPU)
+    with pytest.raises(Stop), monkeypatch.context() as patch:
+        crash_at(patch, 13)
+        train(broken, CPU)
     train(broken, CPU)
     whole, again = tensors(corpus / "whole", 16), tensors(corpus / "broken", 16)
     assert all(torch.equal(whole[name], again[name]) for name in whole)
