@@ -1,6 +1,7 @@
 """The shipped recipes, on small stand-ins of their data."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from conftest import make_pairs
 
 from seq2seq.config import load_recipe
+from seq2seq.errors import DataError
 from seq2seq.train.distributed import Ranks
 from seq2seq.train.estimate import estimate
 from seq2seq.train.loop import train
@@ -16,29 +18,58 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 SMALL = ["tokenizer.vocab_size=60", "model.d_model=32", "model.heads=2", "model.d_feedforward=64", "train.max_steps=4"]
 
 
-def wmt_folder(root: Path) -> None:
-    """A local folder in the layout that wmt/wmt14 has on the hub."""
+def hub_folder(root: Path, name: str) -> None:
+    """A local folder in the layout that a German-English dataset has on the hub."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    folder = root / "wmt/wmt14/de-en"
+    folder = root / name / "de-en"
     folder.mkdir(parents=True)
     for split, n in (("train", 600), ("validation", 20), ("test", 20)):
         rows = [{"de": target, "en": source} for source, target in make_pairs(n, seed=n)]
         pq.write_table(pa.table({"translation": rows}), folder / f"{split}-00000-of-00001.parquet")
 
 
-@pytest.mark.parametrize("name", ["wmt_en_de", "wmt_en_de_big"])
-def test_wmt_recipe_on_a_local_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    wmt_folder(tmp_path)
-    places = [f"data.root={tmp_path}", f"data.cache={tmp_path / 'cache'}", f"output={tmp_path / 'run'}"]
+def run_small(folder: Path, name: str) -> dict[str, object]:
+    """Trains a shipped recipe for four steps in a small size, on data in a folder; returns the status."""
+    places = [f"data.root={folder}", f"data.cache={folder / 'cache'}", f"output={folder / 'run'}"]
     steps = ["train.batch_tokens=400", "train.validate_every=4", "train.checkpoint_every=2", "model.layers=1"]
-    recipe = load_recipe(RECIPES / f"{name}.yaml", [*places, *steps, *SMALL])
-    train(recipe.settings, Ranks(torch.device("cpu")))
-    status = json.loads((tmp_path / "run/status.json").read_text())
+    train(load_recipe(RECIPES / f"{name}.yaml", [*places, *steps, *SMALL]).settings, Ranks(torch.device("cpu")))
+    status: dict[str, object] = json.loads((folder / "run/status.json").read_text())
     assert (status["state"], status["step"]) == ("finished", 4)
-    assert "test/bleu" in status
+    return status
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [("wmt_en_de", "wmt/wmt14"), ("wmt_en_de_big", "wmt/wmt14"), ("iwslt14_de_en", "bbaaaa/iwslt14-de-en")],
+)
+def test_hub_recipe_on_a_local_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, dataset: str) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    hub_folder(tmp_path, dataset)
+    assert "test/bleu" in run_small(tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "languages"),
+    [("tatoeba_de_en", "de en"), ("multi30k_en_de", "en de"), ("multi30k_many", "en de fr cs")],
+)
+def test_recipe_of_files_on_a_stand_in(tmp_path: Path, name: str, languages: str) -> None:
+    for part, n in (("train", 600), ("valid", 10), ("val", 10), ("test_2016_flickr", 10)):
+        for language in languages.split():
+            side = 0 if language == "en" else 1
+            lines = [f"{pair[side]} {language}\n" for pair in make_pairs(n)]
+            (tmp_path / f"{part}.{language}").write_text("".join(lines))
+    status = run_small(tmp_path, name)
+    if name == "multi30k_many":
+        assert {"test/bleu/en-de", "test/bleu/en-fr", "test/bleu/en-cs"} <= status.keys()
+
+
+def test_download_failure_says_which_files_to_put_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    wanted = tmp_path / "bbaaaa/iwslt14-de-en/de-en/train-*.parquet"
+    with pytest.raises(DataError, match=f"cannot be loaded: (?s:.*)for example {re.escape(str(wanted))}"):
+        run_small(tmp_path, "iwslt14_de_en")
 
 
 def test_wmt_recipes_have_the_sizes_of_the_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,4 +87,4 @@ def test_demo_recipe_is_of_the_size_promised(tmp_path: Path) -> None:
     text = estimate(load_recipe(RECIPES / "demo.yaml", places).settings, "cpu")
     rows = dict(line.split("  ", 1) for line in text.splitlines())
     assert 1_000_000 <= int(rows["parameters"].strip().replace(",", "")) <= 2_000_000
-    assert rows["test"].strip() == "1,000 pairs"
+    assert rows["test"].strip() == "1,000 pairs en-de"

@@ -24,6 +24,7 @@ from seq2seq.config import (
     settings_hash,
     settings_to_yaml,
 )
+from seq2seq.errors import RecipeError
 
 MINIMAL = """\
 output: runs/x

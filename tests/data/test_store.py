@@ -79,3 +79,31 @@ def test_damaged_cache_is_made_anew(tmp_path: Path) -> None:
         (folder / name).write_bytes(content)
         again = open_store(corpus(tmp_path, PAIRS), TOKENIZER, settings(tmp_path))
         assert [again.ids(i)[0].tolist() for i in range(len(again))] == rows
+
+
+def test_duplicates_are_dropped_by_choice(tmp_path: Path) -> None:
+    """A pair counts as one only if both sides are the same."""
+    pairs = [PAIRS[0], PAIRS[1], PAIRS[0], (PAIRS[0][0], PAIRS[1][1]), PAIRS[1], PAIRS[0]]
+    found = corpus(tmp_path, pairs)
+    assert len(open_store(found, TOKENIZER, settings(tmp_path))) == 6
+    store = open_store(found, TOKENIZER, settings(tmp_path, drop_duplicates=True))
+    assert (len(store), store.counts["duplicate"]) == (3, 3)
+    assert np.array_equal(store.ids(2)[1], TOKENIZER.encode_target([PAIRS[1][1]])[0])
+    assert [row["pair"] for row in store.dropped()] == [3, 5, 6]
+
+
+def test_dropped_pairs_are_listed_with_their_reason(tmp_path: Path) -> None:
+    pairs = [PAIRS[0], ("", "X\u2028Y"), PAIRS[1], ("red", "RED " * 12)]
+    store = open_store(corpus(tmp_path, pairs), TOKENIZER, settings(tmp_path, max_ratio=3.0))
+    assert list(store.dropped()) == [
+        {"pair": 2, "reason": "blank", "source": "", "target": "X\u2028Y"},
+        {"pair": 4, "reason": "length_ratio", "source": "red", "target": "RED " * 12},
+    ]
+
+
+def test_a_store_of_text_gives_it_back(tmp_path: Path) -> None:
+    pairs = [PAIRS[0], ("", "x"), ("Grüße 🙂 \u00a0!", "ΑΒΓ"), PAIRS[1]]
+    store = open_store(corpus(tmp_path, pairs), TOKENIZER, settings(tmp_path), text=True)
+    assert [store.text(i) for i in range(3)] == [pairs[0], pairs[2], pairs[3]]
+    ids = open_store(corpus(tmp_path, pairs), TOKENIZER, settings(tmp_path))
+    assert store.source_lengths.tolist() == ids.source_lengths.tolist()
