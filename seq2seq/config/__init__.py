@@ -2,6 +2,7 @@
 
 from seq2seq.config.corpora import Corpus, HubDataset, JsonlFile, ParallelFiles, TsvFile
 from seq2seq.config.explain import describe, editor_schema, explain, value_text
+from seq2seq.config.gpt import GPTSettings
 from seq2seq.config.recipe import (
     Recipe,
     differences,
@@ -26,6 +27,7 @@ __all__ = [
     "Corpus",
     "DataSettings",
     "DecodeSettings",
+    "GPTSettings",
     "HubDataset",
     "JsonlFile",
     "ModelSettings",

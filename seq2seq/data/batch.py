@@ -1,4 +1,4 @@
-"""A batch of sentence pairs as tensors."""
+"""Batches as tensors: sentence pairs, or running text."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,6 +44,31 @@ class Batch:
         """Returns all rows several times, one copy behind the other."""
         src, tgt_in, tgt_out = (tensor.repeat(times, 1) for tensor in (self.src, self.tgt_in, self.tgt_out))
         return Batch(src, tgt_in, tgt_out, times * self.n_tokens)
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Rows of running text padded to a common length.
+
+    Attributes:
+        tokens: [B, T] int64 ids: what the model reads.
+        targets: [B, T] int64 ids: for each of them the next one, which it predicts, or pad: nothing to predict.
+        n_tokens: targets to predict, padding not counted.
+    """
+
+    tokens: Tensor
+    targets: Tensor
+    n_tokens: int
+
+    @classmethod
+    def from_ids(cls, rows: Sequence[Ids]) -> "TokenBatch":
+        """Pads rows of ids, in each of which every id but the first is predicted from those before it."""
+        tokens, targets = pad_rows([row[:-1] for row in rows]), pad_rows([row[1:] for row in rows])
+        return cls(tokens, targets, sum(len(row) - 1 for row in rows))
+
+    def to(self, device: torch.device) -> "TokenBatch":
+        """Returns the batch on a device."""
+        return TokenBatch(self.tokens.to(device), self.targets.to(device), self.n_tokens)
 
 
 def cut_by_tokens(lengths: Sequence[int], tokens: int, rows: int) -> Iterator[list[int]]:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seq2seq.model.positions import rotate
+
 # A finite "minus infinity": a row that may attend to nothing gets uniform weights instead of NaN.
 MASKED = -1e30
 
@@ -29,9 +31,12 @@ class Layout:
         return cls(real[:, None, None, :])
 
     @classmethod
-    def causal(cls, length: int, device: torch.device) -> "Layout":
-        """Query t may attend to keys 0 to t. Padding on the right needs no mask: no real token looks that far."""
-        return cls(torch.ones(length, length, dtype=torch.bool, device=device).tril())
+    def causal(cls, length: int, device: torch.device, past: int = 0) -> "Layout":
+        """Query t of `length` may attend to the `past` keys before them all and to keys 0 to t of their own.
+
+        Padding on the right needs no mask: no real token looks that far.
+        """
+        return cls(torch.ones(length, past + length, dtype=torch.bool, device=device).tril(past))
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, dropout: float = 0.0) -> Tensor:
@@ -112,9 +117,16 @@ class MultiHeadAttention(nn.Module):
         self.qkv = nn.Linear(d_model, 3 * d_model)
         self.out = nn.Linear(d_model, d_model)
 
-    def forward(self, x: Tensor, layout: Layout, cache: KeyValueCache | None = None) -> Tensor:
-        """Self-attention of rows [B, T, D], behind the cached ones if there are any; returns [B, T, D]."""
+    def forward(
+        self, x: Tensor, layout: Layout, cache: KeyValueCache | None = None, rotation: Tensor | None = None
+    ) -> Tensor:
+        """Self-attention of rows [B, T, D], behind the cached ones if there are any; returns [B, T, D].
+
+        With `rotation`, [T, E], queries and keys are turned by their positions; the cache holds turned keys.
+        """
         q, k, v = (self._split(part) for part in self.qkv(x).chunk(3, dim=-1))
+        if rotation is not None:
+            q, k = rotate(q, rotation), rotate(k, rotation)
         if cache is not None:
             k, v = cache.extend(k, v)
         return self._merge(attend(q, k, v, layout, self.dropout if self.training else 0.0))

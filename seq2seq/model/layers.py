@@ -6,16 +6,24 @@ masks are bool, True = may attend.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq2seq.config import ModelSettings
+from seq2seq.config import GPTSettings, ModelSettings
 from seq2seq.model.attention import KeyValueCache, Layout, MultiHeadAttention
 
 WORDS = 2**16  # distinct values of the 16-bit random words that decide about dropout on a CPU
+
+Activation = Literal["relu", "gelu", "gelu_tanh"]
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+}
 
 
 def dropout(x: Tensor, probability: float) -> Tensor:
@@ -51,11 +59,11 @@ class Dropout(nn.Module):
 class FeedForward(nn.Module):
     """Two projections with an activation between them: *Attention Is All You Need*, equation 2."""
 
-    def __init__(self, d_model: int, d_feedforward: int, activation: Literal["relu", "gelu"]) -> None:
+    def __init__(self, d_model: int, d_feedforward: int, activation: Activation) -> None:
         super().__init__()
         self.inner = nn.Linear(d_model, d_feedforward)
         self.outer = nn.Linear(d_feedforward, d_model)
-        self.activation: Callable[[Tensor], Tensor] = F.relu if activation == "relu" else F.gelu
+        self.activation = ACTIVATIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [..., D] to [..., D]."""
@@ -85,25 +93,44 @@ class Residual(nn.Module):
         return out
 
 
-class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward."""
+class SelfAttentionLayer(nn.Module):
+    """Self-attention and feed-forward: a layer of the encoder or, with a causal layout, of a GPT.
 
-    def __init__(self, settings: ModelSettings) -> None:
+    Where the settings give the feed-forward sublayer no width, there is none.
+    """
+
+    def __init__(self, settings: ModelSettings | GPTSettings) -> None:
         super().__init__()
         d_model, dropout, norm = settings.d_model, settings.dropout, settings.norm
+        d_feedforward = 4 * d_model if settings.d_feedforward is None else settings.d_feedforward
         self.self_attention = MultiHeadAttention(d_model, settings.heads, settings.attention_dropout)
-        self.feed_forward = FeedForward(d_model, settings.d_feedforward, settings.activation)
+        self.feed_forward = FeedForward(d_model, d_feedforward, settings.activation) if d_feedforward else None
         self.self_attention_residual = Residual(d_model, dropout, norm)
-        self.feed_forward_residual = Residual(d_model, dropout, norm)
+        self.feed_forward_residual = Residual(d_model, dropout, norm) if d_feedforward else None
 
-    def forward(self, x: Tensor, layout: Layout) -> Tensor:
-        """Maps [B, S, D] to [B, S, D]."""
-        x = self.self_attention_residual(x, lambda rows: self.self_attention(rows, layout))
+    def forward(
+        self, x: Tensor, layout: Layout, cache: KeyValueCache | None = None, rotation: Tensor | None = None
+    ) -> Tensor:
+        """Maps [B, T, D] to [B, T, D].
+
+        Args:
+            x: rows, behind the cached ones if there are any.
+            layout: which position may attend to which.
+            cache: keys and values of earlier positions.
+            rotation: [T, E] sinusoids of rotary positions; see `positions.rotate`.
+        """
+        x = self.self_attention_residual(x, lambda rows: self.self_attention(rows, layout, cache, rotation))
+        return self.feed(x)
+
+    def feed(self, x: Tensor) -> Tensor:
+        """Maps [..., D] to [..., D]: the feed-forward sublayer, if there is one."""
+        if self.feed_forward_residual is None:
+            return x
         out: Tensor = self.feed_forward_residual(x, self.feed_forward)
         return out
 
 
-class DecoderLayer(EncoderLayer):
+class DecoderLayer(SelfAttentionLayer):
     """Self-attention, attention to the source, and feed-forward."""
 
     def __init__(self, settings: ModelSettings) -> None:
@@ -130,5 +157,4 @@ class DecoderLayer(EncoderLayer):
         """
         x = self.self_attention_residual(x, lambda rows: self.self_attention(rows, layout, cache))
         x = self.cross_attention_residual(x, lambda rows: self.cross_attention.attend_to(memory, rows, memory_layout))
-        out: Tensor = self.feed_forward_residual(x, self.feed_forward)
-        return out
+        return self.feed(x)

@@ -22,6 +22,27 @@ def sinusoids(positions: Tensor, d_model: int) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2).float()  # [..., D]
 
 
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Turns queries or keys by their positions, so that a product of two depends on their distance alone.
+
+    Rotary positions, *RoFormer* (Su et al. 2021), equation 34: entries 2i and 2i+1 are the coordinates of a point in a
+    plane, which position p turns by the angle p / 10000^(2i/E). Pairs interleave as in the paper (many models keep the
+    first coordinates in one half and the second in the other), so the sinusoids of width E are sines and cosines
+    of just these angles.
+
+    Args:
+        x: [B, H, T, E] float.
+        rotation: [T, E] float32, `sinusoids` of the T positions.
+
+    Returns:
+        [B, H, T, E] in the dtype of `x`, computed in fp32.
+    """
+    sin, cos = rotation[..., 0::2], rotation[..., 1::2]  # [T, E/2] each
+    first, second = x[..., 0::2], x[..., 1::2]  # [B, H, T, E/2] each
+    turned = torch.stack([first * cos - second * sin, first * sin + second * cos], dim=-1)
+    return turned.flatten(-2).type_as(x)  # [B, H, T, E]
+
+
 class SinusoidalPositions(torch.nn.Module):
     """A table of sinusoids that grows with the longest input it has met."""
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from seq2seq.config import ModelSettings
 from seq2seq.data.batch import Batch
 from seq2seq.model.attention import KeyValueCache, Layout
-from seq2seq.model.layers import DecoderLayer, Dropout, EncoderLayer
+from seq2seq.model.layers import DecoderLayer, Dropout, SelfAttentionLayer
 from seq2seq.model.loss import label_smoothed_loss, r_drop_loss
 from seq2seq.model.positions import SinusoidalPositions
 from seq2seq.text.ids import PAD
@@ -77,8 +77,9 @@ class Transformer(nn.Module):
         source = target if tied else nn.Embedding(source_vocab_size, d_model)
         self.source_embedding = Embedding(source, positions, settings.dropout)
         self.target_embedding = Embedding(target, positions, settings.dropout)
-        self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers or settings.layers))
-        self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers or settings.layers))
+        n_encoder, n_decoder = settings.encoder_layers or settings.layers, settings.decoder_layers or settings.layers
+        self.encoder = nn.ModuleList(SelfAttentionLayer(settings) for _ in range(n_encoder))
+        self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(n_decoder))
         self.encoder_norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
         self.decoder_norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
         self.output = nn.Linear(d_model, target_vocab_size, bias=False)

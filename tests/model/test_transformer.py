@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from seq2seq.config import ModelSettings
 from seq2seq.data.batch import Batch
 from seq2seq.model.attention import Layout, MultiHeadAttention
-from seq2seq.model.layers import DecoderLayer, EncoderLayer
+from seq2seq.model.layers import DecoderLayer, SelfAttentionLayer
 from seq2seq.model.loss import label_smoothed_loss
 from seq2seq.model.transformer import Transformer
 from seq2seq.text.ids import BOS, EOS, PAD
@@ -49,7 +49,7 @@ def pairs_with_torch(ours: Transformer, theirs: nn.Transformer) -> Iterator[tupl
     def modules(a: nn.Module, b: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
         yield from zip(a.parameters(), b.parameters(), strict=True)
 
-    def layer(a: EncoderLayer, b: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
+    def layer(a: SelfAttentionLayer, b: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
         yield from attention(a.self_attention, b.self_attn)
         yield from modules(a.feed_forward.inner, b.linear1)
         yield from modules(a.feed_forward.outer, b.linear2)
