@@ -13,6 +13,7 @@ import sentencepiece
 from seq2seq.config import TokenizerSettings
 from seq2seq.errors import DataError, ModelError
 from seq2seq.text.codecs import ESCAPES, CharacterCodec, Codec, SentencePieceCodec
+from seq2seq.text.gpt2 import GPT2Codec
 from seq2seq.text.ids import BOS, EOS, PAD, SPECIAL_IDS, UNK, Ids
 from seq2seq.text.lines import is_blank, one_line
 
@@ -20,6 +21,7 @@ from seq2seq.text.lines import is_blank, one_line
 FILES = {
     "sentencepiece": (["shared.model"], ["source.model", "target.model"]),
     "characters": (["characters.txt"], ["source.txt", "target.txt"]),
+    "gpt2": (["bpe.json"], ["source.json", "target.json"]),
 }
 
 
@@ -33,7 +35,7 @@ class Tokenizer:
 
     Args:
         contents: the files of the codecs: of both sides, or of source and target.
-        kind: `sentencepiece` or `characters`.
+        kind: `sentencepiece`, `characters` or `gpt2`.
         lossless: whether decoding gives back every text exactly.
         languages: target languages that have a tag.
 
@@ -55,10 +57,7 @@ class Tokenizer:
         self._kind = kind
         self._lossless = lossless
         self.languages = tuple(languages)
-        codecs: list[Codec] = [
-            CharacterCodec(content) if kind == "characters" else SentencePieceCodec(content, lossless)
-            for content in contents
-        ]
+        codecs = [_codec(content, kind, lossless) for content in contents]
         self._source, self._target = codecs[0], codecs[-1]
         self.shared = len(codecs) == 1
         self.source_vocab_size = self._source.vocab_size
@@ -193,6 +192,16 @@ class Tokenizer:
             known = ", ".join(self._tags)
             raise DataError(f"the tokenizer has no tag for the target language {language}; it has {known}")
         return [self._tags[language]]
+
+
+def _codec(content: bytes, kind: str, lossless: bool) -> Codec:
+    match kind:
+        case "characters":
+            return CharacterCodec(content)
+        case "gpt2":
+            return GPT2Codec(content)
+        case _:
+            return SentencePieceCodec(content, lossless)
 
 
 def _array(row: Sequence[int]) -> Ids:
