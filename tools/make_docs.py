@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from seq2seq.config import editor_schema, explain
+from seq2seq.config import TASKS, editor_schema, explain
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -20,16 +20,25 @@ know YAML schemas complete and check recipes when this is their first line:
     # yaml-language-server: $schema=docs/recipe.schema.json
 
 Any key can be replaced on the command line, as in `seq2seq-train recipe.yaml train.learning_rate=1e-3`.
+
+`task` says what is trained and so which keys there are: a [translation](#task-translation), which a recipe without
+`task` is too, or a [language model](#task-language_model).
 """
 
 
 def pages() -> dict[str, str]:
     """Returns the generated files by name."""
-    lines = [INTRODUCTION]
-    for line in explain("").splitlines():
+    recipe = "\n".join([INTRODUCTION, *(part(task) for task in TASKS)])
+    return {"recipe.md": recipe.rstrip() + "\n", "recipe.schema.json": editor_schema() + "\n"}
+
+
+def part(task: str) -> str:
+    """Returns what is to be said about the recipes of a task."""
+    lines = [f"## `task: {task}`\n"]
+    for line in explain("", [task]).splitlines():
         key = line.strip().partition(":")[0]
-        lines.append(f"## `{key}`\n")
-        head, _, below = explain(key).partition("\n\n")
+        lines.append(f"### `{key}`\n")
+        head, _, below = explain(key, [task]).partition("\n\n")
         lines.extend(f"{text.strip()}  " for text in head.splitlines()[1:])
         if below:
             lines.append("")
@@ -37,7 +46,7 @@ def pages() -> dict[str, str]:
             name, _, text = entry.strip().partition(": ")
             lines.append(f"- `{name}`: {text}")
         lines.append("")
-    return {"recipe.md": "\n".join(lines).rstrip() + "\n", "recipe.schema.json": editor_schema() + "\n"}
+    return "\n".join(lines)
 
 
 def main() -> None:

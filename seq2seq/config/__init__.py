@@ -1,8 +1,20 @@
 """Recipes: typed, checked settings from a YAML file and the command line."""
 
+from seq2seq.config.common import AnyDataset, AnyDataSettings, AnyTokenizerSettings, AnyTrainSettings
 from seq2seq.config.corpora import Corpus, HubDataset, JsonlFile, ParallelFiles, TsvFile
 from seq2seq.config.explain import describe, editor_schema, explain, value_text
 from seq2seq.config.gpt import GPTSettings
+from seq2seq.config.language import (
+    GenerateSettings,
+    GPTDataSettings,
+    GPTTokenizerSettings,
+    GPTTrainSettings,
+    HeldOutShare,
+    LanguageModelSettings,
+    TextCorpus,
+    TextDataset,
+    TextFile,
+)
 from seq2seq.config.recipe import (
     Recipe,
     differences,
@@ -12,33 +24,50 @@ from seq2seq.config.recipe import (
     settings_hash,
     settings_to_yaml,
 )
-from seq2seq.config.settings import (
+from seq2seq.config.tasks import TASKS, Settings, as_translation
+from seq2seq.config.translation import (
     DataSettings,
     DecodeSettings,
     ModelSettings,
     NoiseSettings,
-    Settings,
     TokenizerSettings,
     TrainSettings,
+    TranslationSettings,
 )
 from seq2seq.config.tree import RecipeFaults
 
 __all__ = [
+    "TASKS",
+    "AnyDataSettings",
+    "AnyDataset",
+    "AnyTokenizerSettings",
+    "AnyTrainSettings",
     "Corpus",
     "DataSettings",
     "DecodeSettings",
+    "GPTDataSettings",
     "GPTSettings",
+    "GPTTokenizerSettings",
+    "GPTTrainSettings",
+    "GenerateSettings",
+    "HeldOutShare",
     "HubDataset",
     "JsonlFile",
+    "LanguageModelSettings",
     "ModelSettings",
     "NoiseSettings",
     "ParallelFiles",
     "Recipe",
     "RecipeFaults",
     "Settings",
+    "TextCorpus",
+    "TextDataset",
+    "TextFile",
     "TokenizerSettings",
     "TrainSettings",
+    "TranslationSettings",
     "TsvFile",
+    "as_translation",
     "describe",
     "differences",
     "editor_schema",

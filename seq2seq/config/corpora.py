@@ -1,9 +1,10 @@
-"""The kinds of corpora that a recipe may name, one class for each."""
+"""The kinds of parallel corpora that a recipe may name, one class for each."""
 
 from typing import Annotated, TypeVar
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
+from seq2seq.config.common import AnyDataset
 from seq2seq.config.section import Count, Language, Name, Section, Words, conflict
 
 
@@ -76,19 +77,8 @@ class JsonlFile(NamedColumns):
     """File with one JSON object per line, below data.root."""
 
 
-class HubDataset(NamedColumns):
-    """A dataset of the Hugging Face hub, or a local folder in its layout."""
-
-    dataset: Name
-    """Name on the Hugging Face hub, such as wmt/wmt14, or a folder in its layout below data.root."""
-    config: str | None = None
-    """Configuration of the dataset, such as de-en; null: its only one."""
-    split: Name = "train"
-    """Split of the dataset."""
-    revision: str | None = None
-    """Branch, tag or commit of the dataset; null: the newest."""
-    streaming: bool = False
-    """Whether it is read as it comes, for what does not fit on disk; it is then never sorted, counted or stored."""
+class HubDataset(AnyDataset, NamedColumns):
+    """A dataset of the Hugging Face hub, or a local folder in its layout, whose columns hold the two sides."""
 
 
 _KINDS = {"tsv": TsvFile, "jsonl": JsonlFile, "dataset": HubDataset}  # told apart by the key that only they have

@@ -13,7 +13,7 @@ from seq2seq.config.advice import advice
 from seq2seq.config.check import check
 from seq2seq.config.overrides import COMMAND_LINE, override
 from seq2seq.config.schema import KeyPath, nearest
-from seq2seq.config.settings import Settings
+from seq2seq.config.tasks import Settings
 from seq2seq.config.tree import Fault, Place, RecipeFaults, Tree, dotted, read_tree
 
 _LARGEST = 200_000  # bytes; what is larger is a corpus or model named by mistake

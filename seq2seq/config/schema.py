@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from seq2seq.config.section import Words
-from seq2seq.config.settings import Settings
+from seq2seq.config.tasks import TASKS
 
 KeyPath = tuple[str | int, ...]
 
@@ -27,6 +27,10 @@ _SYNONYMS = {
     "steps": "max_steps",
     "grad_clip": "clip_norm",
     "early_stopping": "patience",
+    "block_size": "context",
+    "n_embd": "d_model",
+    "n_head": "heads",
+    "n_layer": "layers",
 }
 
 
@@ -67,7 +71,7 @@ class Key:
         shape: what its value may be.
         info: its field.
         kinds: where only some of the classes of its section have it, the keys that tell these from the others.
-        same_as: name of the section that has the same keys as this one, which are then not listed again.
+        same_as: name of a section whose keys this one has too; they are not listed again.
     """
 
     name: str
@@ -77,7 +81,7 @@ class Key:
     same_as: str = ""
 
 
-ROOT = Shape(expected="a mapping of keys", sections=(Settings,))
+ROOTS = {task: Shape("a mapping of keys", sections=(settings,)) for task, settings in TASKS.items()}
 
 
 def number_text(value: object) -> str:
@@ -100,7 +104,7 @@ def _shape(annotation: Any, metadata: tuple[Any, ...] = ()) -> Shape:
     if origin in (Union, types.UnionType):
         shape = _union(arguments, metadata)
     elif origin is Literal:
-        shape = Shape(_one_of(arguments), choices=arguments)
+        shape = choice(arguments)
     elif origin is list:
         item = _shape(arguments[0])
         shape = Shape(f"a list, each entry {item.expected}", item=item)
@@ -127,8 +131,9 @@ def _union(arguments: Sequence[Any], metadata: tuple[Any, ...]) -> Shape:
     )
 
 
-def _one_of(choices: Sequence[str]) -> str:
-    return choices[0] if len(choices) == 1 else "one of " + ", ".join(choices)
+def choice(words: Sequence[str]) -> Shape:
+    """Returns the shape of a value that is one of some words."""
+    return Shape(words[0] if len(words) == 1 else "one of " + ", ".join(words), choices=tuple(words))
 
 
 def limit_text(name: str, limit: object) -> str:
@@ -147,17 +152,18 @@ def _range(metadata: tuple[Any, ...]) -> str:
     return (" of " if text.startswith("at ") else " ") + text if text else ""
 
 
-def shape_at(path: Sequence[str | int]) -> tuple[Shape, KeyPath]:
-    """Follows a path of keys as far as the settings know it.
+def shape_at(path: Sequence[str | int], task: str) -> tuple[Shape, KeyPath]:
+    """Follows a path of keys as far as the settings of a task know it.
 
     Args:
         path: keys and numbers of list entries; the name of a class says which of a section's classes is meant.
             Whatever the settings do not know (such as pydantic's other names for members of a union) is left out.
+        task: one of `TASKS`.
 
     Returns:
         The last shape that was reached and the path to it.
     """
-    shape = ROOT
+    shape = ROOTS[task]
     known: KeyPath = ()
     for part in path:
         fields = shape.fields()
@@ -170,42 +176,46 @@ def shape_at(path: Sequence[str | int]) -> tuple[Shape, KeyPath]:
     return shape, known
 
 
-def keys() -> Iterator[Key]:
-    """Lists every key of a recipe, in the order of the classes."""
-    return _keys(ROOT, "", {})
+def keys(task: str) -> Iterator[Key]:
+    """Lists every key of a task's recipes, in the order of the classes."""
+    return _keys(ROOTS[task], ROOTS[task].sections, "", {})
 
 
-def _keys(shape: Shape, prefix: str, listed: dict[tuple[type[BaseModel], ...], str]) -> Iterator[Key]:
+def _keys(
+    shape: Shape, sections: Sequence[type[BaseModel]], prefix: str, listed: dict[type[BaseModel], str]
+) -> Iterator[Key]:
+    """Lists the keys of those classes of a section that are not listed yet."""
     found: dict[tuple[str, str | None], tuple[FieldInfo, list[type[BaseModel]]]] = {}
-    for section in shape.sections:
+    for section in sections:
         for name, info in section.model_fields.items():
             found.setdefault((name, info.description), (info, []))[1].append(section)
-    for (name, _), (info, sections) in found.items():
-        kinds = () if len(sections) == len(shape.sections) else tuple(map(kind_key, sections))
+    for (name, _), (info, having) in found.items():
+        kinds = () if len(having) == len(shape.sections) else tuple(map(kind_key, having))
         inner = field_shape(info)
-        same_as = listed.get(inner.sections, "")
+        below = inner.item if inner.item and not inner.sections else inner
+        new = [section for section in below.sections if section not in listed]
+        same_as = next((listed[section] for section in below.sections if section in listed), "")
         yield Key(prefix + name, inner, info, kinds, same_as)
-        below = inner.item if inner.item and inner.item.sections else inner
         place = f"{prefix}{name}{'.N' if below is inner.item else ''}"
-        if below.sections and not same_as:
-            listed[below.sections] = place
-            yield from _keys(below, f"{place}.", listed)
+        listed |= dict.fromkeys(new, place)
+        yield from _keys(below, new, f"{place}.", listed)
 
 
-def nearest_key(path: KeyPath, section: Shape | None = None) -> str | None:
+def nearest_key(path: KeyPath, task: str, section: Shape | None = None) -> str | None:
     """Returns the full name of the key that was probably meant by an unknown one.
 
     The section where the unknown key stands is searched first, then all the others.
 
     Args:
         path: the unknown key.
+        task: whose keys it may be.
         section: the section, where its class is known.
     """
-    whole, known = shape_at(path[:-1])
+    whole, known = shape_at(path[:-1], task)
     name = str(path[-1])
     prefix = "".join(f"{part}." for part in known)
     everywhere: dict[str, str] = {}
-    for key in keys():
+    for key in keys(task):
         everywhere.setdefault(key.name.rpartition(".")[2], key.name)
     neighbours = [{field: prefix + field for field in shape.fields()} for shape in (section or whole, whole)]
     for candidates, cutoff in ((neighbours[0], 0.65), (neighbours[1], 0.65), (everywhere, 0.7)):

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from seq2seq.config import Settings, settings_from_dict, settings_hash
+from seq2seq.config import TranslationSettings, as_translation, settings_from_dict, settings_hash
 from seq2seq.errors import DataError, ModelError, RecipeError
 from seq2seq.files import MANIFEST, replaced, verify_manifest, write_json
 from seq2seq.model.device import choose_precision
@@ -38,7 +38,7 @@ class TrainedModel:
 
     model: Transformer
     tokenizer: Tokenizer
-    settings: Settings
+    settings: TranslationSettings
     max_source_length: int
 
     @property
@@ -68,7 +68,7 @@ class TrainedModel:
         return language
 
 
-def build_model(settings: Settings, tokenizer: Tokenizer) -> Transformer:
+def build_model(settings: TranslationSettings, tokenizer: Tokenizer) -> Transformer:
     """Returns a freshly initialised model of a recipe's sizes."""
     return Transformer(settings.model, tokenizer.source_vocab_size, tokenizer.target_vocab_size, tokenizer.shared)
 
@@ -118,7 +118,7 @@ def load_model(
     verify_manifest(folder)
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        settings = settings_from_dict(config["settings"], str(folder / "config.json"))
+        settings = as_translation(settings_from_dict(config["settings"], str(folder / "config.json")))
         max_source_length = int(config["max_source_length"])
     except (OSError, ValueError, KeyError, TypeError, RecipeError) as error:
         raise ModelError(f"{folder / 'config.json'}: not usable: {error}") from error
@@ -129,7 +129,7 @@ def load_model(
     load_weights(model, folder / "model.safetensors")
     if decode:
         values = settings.model_dump()
-        settings = settings_from_dict({**values, "decode": {**values["decode"], **decode}}, "options")
+        settings = as_translation(settings_from_dict({**values, "decode": {**values["decode"], **decode}}, "options"))
     return TrainedModel(model.to(device).eval(), tokenizer, settings, max_source_length)
 
 

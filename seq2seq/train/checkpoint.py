@@ -10,7 +10,7 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from seq2seq.config import Settings, differences, settings_from_dict
+from seq2seq.config import TranslationSettings, as_translation, differences, settings_from_dict
 from seq2seq.data.pools import Position
 from seq2seq.errors import DamagedError, ModelError, RecipeError, RunError, Seq2SeqError
 from seq2seq.files import (
@@ -80,7 +80,7 @@ class Checkpoint:
 
     folder: Path
     progress: Progress
-    settings: Settings
+    settings: TranslationSettings
     conditions: dict[str, Any]
     max_source_length: int
 
@@ -142,7 +142,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
-def changed_settings(before: Settings, now: Settings) -> dict[str, tuple[object, object]]:
+def changed_settings(before: TranslationSettings, now: TranslationSettings) -> dict[str, tuple[object, object]]:
     """Returns the settings that differ, by key, as they were and as they are."""
     return {key: (old, new) for key, old, new in differences(before, now) if key not in FREE_KEYS}
 
@@ -219,7 +219,7 @@ def _read(path: Path) -> Checkpoint:
         place = state["progress"]["position"]
         position = Position(**{**place, "rows": tuple(map(tuple, place.get("rows", ())))})
         progress = Progress(**{**state["progress"], "position": position})
-        settings = settings_from_dict(config["settings"], str(path / "config.json"))
+        settings = as_translation(settings_from_dict(config["settings"], str(path / "config.json")))
         return Checkpoint(path, progress, settings, state["conditions"], int(config["max_source_length"]))
     except (ValueError, KeyError, TypeError, RecipeError) as error:
         raise ModelError(f"{path}: whole, but not of this program's making or version: {error}") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from seq2seq.config import Settings
+from seq2seq.config import TranslationSettings
 from seq2seq.data.order import CHUNK_TOKENS
 from seq2seq.data.pools import Pools
 from seq2seq.data.store import describe_counts
@@ -19,7 +19,7 @@ from seq2seq.train.monitor import logging_to
 from seq2seq.train.prepare import HeldOut, prepare
 
 
-def estimate(settings: Settings, device_name: str = "auto") -> str:
+def estimate(settings: TranslationSettings, device_name: str = "auto") -> str:
     """Prepares the data of a recipe (they stay in the cache) and returns sizes and estimates as text.
 
     Raises:
@@ -52,7 +52,7 @@ def estimate(settings: Settings, device_name: str = "auto") -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def list_dropped(settings: Settings, path: Path) -> int:
+def list_dropped(settings: TranslationSettings, path: Path) -> int:
     """Writes the training pairs that are left out, and why, as JSON objects, one on each line; returns their number.
 
     Args:
@@ -80,7 +80,7 @@ def _sizes(sets: Sequence[HeldOut]) -> str:
     return ", ".join(f"{len(held_out.pairs):,} pairs {held_out.direction}" for held_out in sets) or "none"
 
 
-def _epochs(settings: Settings, pools: Pools) -> list[tuple[str, str]]:
+def _epochs(settings: TranslationSettings, pools: Pools) -> list[tuple[str, str]]:
     """Says how long an epoch is and how many of them the run has, where that is known."""
     max_steps = settings.train.max_steps
     if pools.tokens_per_epoch is None:
@@ -92,7 +92,9 @@ def _epochs(settings: Settings, pools: Pools) -> list[tuple[str, str]]:
     ]
 
 
-def _memory(settings: Settings, n_parameters: int, n_trained: int, vocab_size: int, device_tokens: int) -> float:
+def _memory(
+    settings: TranslationSettings, n_parameters: int, n_trained: int, vocab_size: int, device_tokens: int
+) -> float:
     """Estimates the bytes that training holds at its peak.
 
     Weights, their moving average, gradients and Adam's two moments take 4 bytes each. For the backward pass a layer

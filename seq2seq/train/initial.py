@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from seq2seq.config import Settings
+from seq2seq.config import TranslationSettings
 from seq2seq.errors import RecipeError
 from seq2seq.model.folder import TrainedModel, find_model, load_model
 from seq2seq.text.tokenizer import Tokenizer
@@ -15,7 +15,7 @@ from seq2seq.text.tokenizer import Tokenizer
 FREE = frozenset({"dropout", "attention_dropout"})
 
 
-def initial_model(settings: Settings) -> TrainedModel | None:
+def initial_model(settings: TranslationSettings) -> TrainedModel | None:
     """Returns the model that `train.init_from` names; None if the recipe starts from random weights.
 
     Raises:
@@ -35,7 +35,7 @@ def initial_model(settings: Settings) -> TrainedModel | None:
     return initial
 
 
-def initial_tokenizer(settings: Settings) -> Tokenizer | None:
+def initial_tokenizer(settings: TranslationSettings) -> Tokenizer | None:
     """Returns the tokenizer that a recipe takes along from `train.init_from`, if it does."""
     initial = initial_model(settings)
     return initial.tokenizer if initial else None

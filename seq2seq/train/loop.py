@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from seq2seq.config import Settings, settings_to_yaml
+from seq2seq.config import TranslationSettings, settings_to_yaml
 from seq2seq.data.order import Step, TrainingData
 from seq2seq.errors import ModelError, RunError
 from seq2seq.files import atomic_folder, lock
@@ -58,7 +58,7 @@ class Interrupted(Exception):
         self.signum = signum
 
 
-def train(settings: Settings, ranks: Ranks, accept: frozenset[str] = frozenset()) -> None:
+def train(settings: TranslationSettings, ranks: Ranks, accept: frozenset[str] = frozenset()) -> None:
     """Trains a recipe from the start, or from where its run folder stands; a finished run is left alone.
 
     Args:
@@ -116,7 +116,11 @@ class Trainer:
     """
 
     def __init__(
-        self, settings: Settings, ranks: Ranks, checkpoint: Checkpoint | None, accept: frozenset[str] = frozenset()
+        self,
+        settings: TranslationSettings,
+        ranks: Ranks,
+        checkpoint: Checkpoint | None,
+        accept: frozenset[str] = frozenset(),
     ) -> None:
         self.settings = settings
         self.ranks = ranks

@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 import numpy as np
 
-from seq2seq.config import DataSettings, Settings, TokenizerSettings
+from seq2seq.config import DataSettings, TokenizerSettings, TranslationSettings
 from seq2seq.data.pools import Pools, StoredPools, Variation, varies
 from seq2seq.data.store import PairFilter, PairStore, cache_folder, describe_counts, open_store
 from seq2seq.data.streams import StreamedPools
@@ -66,7 +66,7 @@ class Prepared:
     fingerprint: str
 
 
-def prepare(settings: Settings, tokenizer: Tokenizer | None = None) -> Prepared:
+def prepare(settings: TranslationSettings, tokenizer: Tokenizer | None = None) -> Prepared:
     """Opens all corpora of a recipe, trains the tokenizer unless one is given, and tokenises what is not cached yet.
 
     Raises:

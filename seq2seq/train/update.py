@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from safetensors.torch import load_file
 
-from seq2seq.config import Settings
+from seq2seq.config import TranslationSettings
 from seq2seq.data.order import Step
 from seq2seq.data.permutation import derive_seed
 from seq2seq.errors import DivergedError
@@ -45,7 +45,7 @@ class Updater:
     """
 
     def __init__(
-        self, model: Transformer, settings: Settings, ranks: Ranks, precision: Literal["fp32", "bf16"]
+        self, model: Transformer, settings: TranslationSettings, ranks: Ranks, precision: Literal["fp32", "bf16"]
     ) -> None:
         self.model = model
         self.settings = settings

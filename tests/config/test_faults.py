@@ -70,7 +70,11 @@ def errors(text: str | bytes, *overrides: str) -> list[str]:
             "train.betas: is '0.9', must be a list of 2 values, each a number of at least 0 and below 1",
         ),
         # choices
-        ("task: language_model", "task: is 'language_model', must be translation"),
+        ("task: Translation", "task: is 'Translation', must be {tasks}; did you mean 'translation'?"),
+        ("task: translate", "task: is 'translate', must be {tasks}; did you mean 'translation'?"),
+        ("task: speech", "task: is 'speech', must be {tasks}"),
+        ("task:", "task: is empty, must be {tasks}"),
+        ("task: [translation]", "task: is a list, must be {tasks}"),
         (
             "train: {best_metric: blue}",
             "train.best_metric: is 'blue', must be one of bleu, chrf, loss; did you mean 'bleu'?",
@@ -127,7 +131,7 @@ def errors(text: str | bytes, *overrides: str) -> list[str]:
 )
 def test_message_and_line(here: Path, line: str, error: str) -> None:
     (found,) = errors(MINIMAL + line)
-    expected = error.replace("{tag}", "the key says what its value means")
+    expected = error.format(tag="the key says what its value means", tasks="one of translation, language_model")
     assert found == f"r.yaml:7: {expected}"
 
 

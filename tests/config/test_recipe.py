@@ -15,8 +15,9 @@ from seq2seq.config import (
     JsonlFile,
     NoiseSettings,
     ParallelFiles,
-    Settings,
+    TranslationSettings,
     TsvFile,
+    as_translation,
     differences,
     leaves,
     load_recipe,
@@ -36,13 +37,13 @@ data:
 """
 
 
-def load(folder: Path, text: str, *overrides: str) -> Settings:
+def load(folder: Path, text: str, *overrides: str) -> TranslationSettings:
     path = folder / "recipe.yaml"
     path.write_text(text, encoding="utf-8")
-    return load_recipe(path, overrides).settings
+    return as_translation(load_recipe(path, overrides).settings)
 
 
-def value_of(settings: Settings, key: str) -> Any:
+def value_of(settings: TranslationSettings, key: str) -> Any:
     return leaves(settings)[key]
 
 
@@ -108,7 +109,7 @@ def test_settings_stored_before_a_key_was_there_have_its_default() -> None:
         "output": "runs/x",
         "data": {"source_language": "en", "target_language": "de", "train": [corpus], "valid": corpus, "test": hub},
     }
-    data = settings_from_dict(old).data
+    data = as_translation(settings_from_dict(old)).data
     assert data.train == [ParallelFiles(source="a.en", target="a.de")]
     assert data.test == HubDataset(dataset="wmt/wmt14", config="de-en", split="test", streaming=False)
     assert (data.tags, data.temperature, data.drop_duplicates, data.noise) == (False, 1.0, False, NoiseSettings())

@@ -12,9 +12,9 @@ from seq2seq.config import (
     HubDataset,
     ModelSettings,
     ParallelFiles,
-    Settings,
     TokenizerSettings,
     TrainSettings,
+    TranslationSettings,
 )
 
 
@@ -29,7 +29,7 @@ def make_data(**changes: Any) -> DataSettings:
 
 
 def test_sections_are_built_from_python_and_frozen() -> None:
-    settings = Settings(output="runs/x", data=make_data())
+    settings = TranslationSettings(output="runs/x", data=make_data())
     assert isinstance(settings.data.train[0], ParallelFiles)
     assert isinstance(settings.data.valid, HubDataset)
     assert settings.train.batch_tokens == 25_000

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seq2seq.config.settings import ModelSettings
+from seq2seq.config import ModelSettings
 from seq2seq.decode.beam import beam_search
 from seq2seq.decode.sampling import NewToken, Sampling, Stepper, draw, filtered_log_probs, sample, uniform
 from seq2seq.decode.stepper import TransformerStepper

@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import make_pairs, tiny_recipe
 
-from seq2seq.config import Settings, TokenizerSettings
+from seq2seq.config import TokenizerSettings, TranslationSettings
 from seq2seq.data.batch import Batch
 from seq2seq.decode.translator import EXTRA_LENGTH, Translator
 from seq2seq.errors import ModelError, RecipeError
@@ -30,7 +30,7 @@ NASTY = [
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with random weights: search on it is as ragged as it gets."""
     path = tmp_path_factory.mktemp("model")
-    settings = Settings.model_validate(tiny_recipe(path))
+    settings = TranslationSettings.model_validate(tiny_recipe(path))
     tokenizer = Tokenizer.train(PAIRS, TokenizerSettings(vocab_size=60))
     torch.manual_seed(4)
     model = build_model(settings, tokenizer)

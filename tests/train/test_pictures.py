@@ -11,7 +11,7 @@ from conftest import make_pairs, tiny_recipe
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from seq2seq.config import Settings, TokenizerSettings
+from seq2seq.config import TokenizerSettings, TranslationSettings
 from seq2seq.model.folder import TrainedModel, build_model
 from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train import pictures
@@ -25,7 +25,7 @@ PAIRS = make_pairs(200)
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     path = tmp_path_factory.mktemp("model")
-    settings = Settings.model_validate(tiny_recipe(path, model={"layers": 2}))
+    settings = TranslationSettings.model_validate(tiny_recipe(path, model={"layers": 2}))
     tokenizer = Tokenizer.train(PAIRS, TokenizerSettings(vocab_size=60))
     torch.manual_seed(4)
     return TrainedModel(build_model(settings, tokenizer), tokenizer, settings, 40)
