@@ -11,6 +11,7 @@ from seq2seq.config.recipe import (
     settings_hash,
     settings_to_yaml,
 )
+from seq2seq.config.schema import is_key
 from seq2seq.config.settings import (
     DataSettings,
     DecodeSettings,
@@ -41,6 +42,7 @@ __all__ = [
     "differences",
     "editor_schema",
     "explain",
+    "is_key",
     "leaves",
     "load_recipe",
     "settings_from_dict",

@@ -170,6 +170,12 @@ def shape_at(path: Sequence[str | int]) -> tuple[Shape, KeyPath]:
     return shape, known
 
 
+def is_key(name: str) -> bool:
+    """Says whether a full name such as `train.freeze.0` is that of a key, or of an entry of a list."""
+    parts = name.split(".")
+    return len(shape_at(parts)[1]) == len(parts)
+
+
 def keys() -> Iterator[Key]:
     """Lists every key of a recipe, in the order of the classes."""
     return _keys(ROOT, "", {})
