@@ -35,3 +35,23 @@ class DivergedError(Seq2SeqError):
     """Training produced a loss or gradient that is not a number."""
 
     exit_code = 5
+
+
+def explain_error(error: BaseException) -> tuple[str, int] | None:
+    """Returns the message and exit code of an error that a user can mend; None for a bug of ours."""
+    match error:
+        case Seq2SeqError():
+            return str(error), error.exit_code
+        case KeyboardInterrupt():
+            return "stopped by Ctrl-C", 130
+        case OSError():
+            return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error), 2
+        case MemoryError() | RuntimeError() if _is_out_of_memory(error):
+            return "out of memory; lower train.device_tokens, or --batch-tokens where text is translated", 2
+    return None
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Says whether a computation found no memory: torch has a class for CUDA and a plain RuntimeError for the CPU."""
+    names = ("OutOfMemoryError", "MemoryError")
+    return type(error).__name__ in names or "DefaultCPUAllocator: can't allocate memory" in str(error)

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, ParamSpec
 
 import click
 
-from seq2seq.errors import Seq2SeqError
+from seq2seq.errors import explain_error
 from seq2seq.files import whole_file
 
 P = ParamSpec("P")
@@ -64,31 +64,16 @@ def command(function: Callable[P, None]) -> click.Command:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             function(*args, **kwargs)
-        except Seq2SeqError as error:
-            _leave(str(error), error.exit_code)
-        except KeyboardInterrupt:
-            _leave("stopped by Ctrl-C", 130)
         except BrokenPipeError:  # the reader of our output has gone, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
-        except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
-            _leave(f"{place}{error.strerror or error}", 2)
-        except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+        except (Exception, KeyboardInterrupt) as error:
+            explained = explain_error(error)
+            if explained is None:
                 raise
-            _leave("out of memory; lower train.device_tokens, or --batch-tokens where text is translated", 2)
+            message, code = explained
+            click.echo(f"error: {message}", err=True)
+            sys.exit(code)
 
     versioned = click.version_option(package_name="seq2seq")(run)
     return click.command(context_settings={"help_option_names": ["-h", "--help"]})(versioned)
-
-
-def _leave(message: str, code: int) -> None:
-    click.echo(f"error: {message}", err=True)
-    sys.exit(code)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Says whether a computation found no memory: torch has a class for CUDA and a plain RuntimeError for the CPU."""
-    names = ("OutOfMemoryError", "MemoryError")
-    return type(error).__name__ in names or "DefaultCPUAllocator: can't allocate memory" in str(error)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,11 +12,14 @@ from seq2seq.cli.common import command, device_option, prepare_torch, threads_op
 if TYPE_CHECKING:
     from seq2seq.config import Recipe
 
+CONDITIONS = ("data", "device", "precision", "threads")  # what may change between two starts beside the recipe
+
 
 @command
 @click.argument("recipe", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--dry-run", is_flag=True, help="Print settings, sizes and estimates, prepare the data, and stop.")
+@click.option("--list-dropped", metavar="FILE", help="Write the pairs that are not trained on, and why, and stop.")
 @click.option("--explain", metavar="KEY", help="Say what a key of a recipe means, and stop.")
 @click.option("--accept", multiple=True, metavar="KEY", help="Go on with a run although KEY has changed.")
 @device_option
@@ -24,6 +28,7 @@ def main(
     recipe: str | None,
     overrides: tuple[str, ...],
     dry_run: bool,
+    list_dropped: str | None,
     explain: str | None,
     accept: tuple[str, ...],
     device: str,
@@ -41,6 +46,12 @@ def main(
         return
     if recipe is None:
         raise click.UsageError("Missing argument 'RECIPE'; for example recipes/demo.yaml.")
+    if list_dropped is not None:
+        from seq2seq.train.dropped import write_dropped
+
+        n = write_dropped(config.as_translation(_load(recipe, overrides, accept).settings), Path(list_dropped))
+        click.echo(f"{n:,} pairs in {list_dropped}", err=True)
+        return
     if dry_run:
         from seq2seq.train.estimate import estimate
 
@@ -80,8 +91,9 @@ def _load(recipe: str, overrides: tuple[str, ...], accept: tuple[str, ...]) -> "
     if int(os.environ.get("RANK", 0)) == 0:
         for warning in loaded.warnings:
             click.echo(f"warning: {warning}", err=True)
-    known = {*config.leaves(loaded.settings), "data", "device", "precision", "threads"}
-    for key in set(accept) - known:
+    for key in accept:
+        if key in CONDITIONS or config.is_key(key, loaded.settings.task):
+            continue
         raise RecipeError(f"--accept {key}: unknown key; a refused run names the keys that it can be told to accept")
     return loaded
 

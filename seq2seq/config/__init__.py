@@ -24,6 +24,7 @@ from seq2seq.config.recipe import (
     settings_hash,
     settings_to_yaml,
 )
+from seq2seq.config.schema import is_key
 from seq2seq.config.tasks import TASKS, Settings, as_translation
 from seq2seq.config.translation import (
     DataSettings,
@@ -72,6 +73,7 @@ __all__ = [
     "differences",
     "editor_schema",
     "explain",
+    "is_key",
     "leaves",
     "load_recipe",
     "settings_from_dict",

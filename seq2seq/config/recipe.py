@@ -92,7 +92,7 @@ def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _leaves(inner, (*path, key))
-    elif isinstance(value, list):
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
         for number, inner in enumerate(value):
             yield from _leaves(inner, (*path, number))
     else:

@@ -176,6 +176,12 @@ def shape_at(path: Sequence[str | int], task: str) -> tuple[Shape, KeyPath]:
     return shape, known
 
 
+def is_key(name: str, task: str) -> bool:
+    """Says whether a full name such as `train.freeze.0` is that of a task's key, or of an entry of a list."""
+    parts = name.split(".")
+    return len(shape_at(parts, task)[1]) == len(parts)
+
+
 def keys(task: str) -> Iterator[Key]:
     """Lists every key of a task's recipes, in the order of the classes."""
     return _keys(ROOTS[task], ROOTS[task].sections, "", {})

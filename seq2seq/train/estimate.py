@@ -1,8 +1,6 @@
 """What a recipe will cost, before it is run."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -10,8 +8,6 @@ from seq2seq.config import TranslationSettings
 from seq2seq.data.order import CHUNK_TOKENS
 from seq2seq.data.pools import Pools
 from seq2seq.data.store import describe_counts
-from seq2seq.errors import DataError
-from seq2seq.files import whole_file
 from seq2seq.model.device import choose_device, choose_device_tokens, choose_precision
 from seq2seq.model.folder import build_model
 from seq2seq.train.initial import freeze, initial_tokenizer
@@ -50,29 +46,6 @@ def estimate(settings: TranslationSettings, device_name: str = "auto") -> str:
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
-
-
-def list_dropped(settings: TranslationSettings, path: Path) -> int:
-    """Writes the training pairs that are left out, and why, as JSON objects, one on each line; returns their number.
-
-    Args:
-        settings: the recipe; its data are prepared and stay in the cache.
-        path: of the file.
-
-    Raises:
-        DataError: a corpus cannot be used, or is streamed: its pairs are not known before they are trained on.
-    """
-    if settings.data.streaming:
-        raise DataError("a streamed corpus has no list of dropped pairs; the log counts them")
-    with logging_to(None, speak=True):
-        stores = prepare(settings, initial_tokenizer(settings)).stores
-    written = 0
-    with whole_file(path) as file:
-        for store in stores:
-            for row in store.dropped():
-                file.write(json.dumps({"corpus": store.name, **row}, ensure_ascii=False).encode() + b"\n")
-                written += 1
-    return written
 
 
 def _sizes(sets: Sequence[HeldOut]) -> str:

@@ -3,10 +3,11 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from seq2seq.config import TranslationSettings
 from seq2seq.data.order import Step
@@ -65,26 +66,12 @@ class Updater:
         Raises:
             DivergedError: the loss or the gradient is not finite.
         """
-        train, ranks = self.settings.train, self.ranks
-        loss = torch.zeros((), device=ranks.device)
-        for i in range(ranks.rank, len(step.micro_batches), ranks.world_size):
-            batch = step.batch(i).to(ranks.device)
-            torch.manual_seed(derive_seed(self.settings.seed, number - 1, i, "dropout"))
-            with autocast(self.precision, ranks.device):
-                summed, _ = self.model(batch, train.label_smoothing, train.r_drop)
-            summed.backward()
-            loss += summed.detach()
-        gradients = []
-        for parameter in self.trained:
-            if parameter.grad is None:  # no micro-batch for this rank
-                parameter.grad = torch.zeros_like(parameter)
-            gradients.append(parameter.grad)
-        ranks.sum_([*gradients, loss])
-        torch._foreach_div_(gradients, float(step.n_tokens))
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if not math.isfinite(float(loss)) or not math.isfinite(float(norm)):
+        train = self.settings.train
+        loss = self._differentiate(step, number)
+        norm = torch.nn.utils.get_total_norm([cast(Tensor, parameter.grad) for parameter in self.trained])
+        if not math.isfinite(loss) or not math.isfinite(float(norm)):
             raise DivergedError(
-                f"step {number}: loss {float(loss) / step.n_tokens}, gradient norm {float(norm)}: "
+                f"step {number}: loss {loss / step.n_tokens}, gradient norm {float(norm)}: "
                 "training has diverged; lower train.learning_rate or raise train.warmup_steps"
             )
         if train.clip_norm:
@@ -96,7 +83,40 @@ class Updater:
         self.optimizer.zero_grad(set_to_none=True)
         if self.average:
             self.average.update(number)
-        return Update(float(loss), float(norm), rate)
+        return Update(loss, float(norm), rate)
+
+    def _differentiate(self, step: Step, number: int) -> float:
+        """Leaves the gradient of a step in the parameters, on every rank alike, and returns the summed loss.
+
+        On a CPU the micro-batches' gradients are summed in float64. Rounded to float32 behind the last one, the sum
+        does not depend on their order, so training is the same, bit for bit, on any number of ranks.
+        """
+        ranks, device = self.ranks, self.ranks.device
+        precise = torch.float64 if device.type == "cpu" else torch.float32
+        loss = torch.zeros((), dtype=precise, device=device)
+        if len(step.micro_batches) == 1 and ranks.world_size == 1:
+            loss += self._backward(step, 0, number)
+            gradients = [_gradient(parameter) for parameter in self.trained]
+        else:
+            gradients = [torch.zeros_like(parameter, dtype=precise) for parameter in self.trained]
+            for i in range(ranks.rank, len(step.micro_batches), ranks.world_size):
+                loss += self._backward(step, i, number)
+                torch._foreach_add_(gradients, [_gradient(parameter) for parameter in self.trained])
+                self.optimizer.zero_grad(set_to_none=True)
+            ranks.sum_([*gradients, loss])
+        torch._foreach_div_(gradients, float(step.n_tokens))
+        for parameter, gradient in zip(self.trained, gradients, strict=True):
+            parameter.grad = gradient.to(parameter.dtype)
+        return float(loss)
+
+    def _backward(self, step: Step, i: int, number: int) -> Tensor:
+        """Adds the gradient of a micro-batch's loss to the parameters' and returns the loss."""
+        batch = step.batch(i).to(self.ranks.device)
+        torch.manual_seed(derive_seed(self.settings.seed, number - 1, i, "dropout"))
+        with autocast(self.precision, self.ranks.device):
+            summed, _ = self.model(batch, self.settings.train.label_smoothing, self.settings.train.r_drop)
+        summed.backward()
+        return cast(Tensor, summed.detach())
 
     def save(self, folder: Path) -> None:
         """Writes all that decides the next steps, besides the weights, into a checkpoint's folder."""
@@ -113,3 +133,8 @@ class Updater:
             saved = folder / AVERAGE  # missing if the average was switched on later: it then starts here
             with self.average.applied():
                 load_weights(self.model, saved if saved.exists() else folder / "model.safetensors")
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    """Returns a parameter's gradient; zeros if the loss did not depend on it."""
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad

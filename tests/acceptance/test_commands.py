@@ -231,6 +231,7 @@ def test_typo_fails_at_once_with_a_hint(recipe_file: Write) -> None:
         ("average", ["{run}", "--last", "9", "--output", "x"], 4, "has 5 checkpoints, not 9"),
         ("average", ["{run}", "--output", "{data}"], 2, "exists and is not a model folder"),
         ("average", ["{run}", "--output", "{run}"], 2, "exists and is not a model folder"),
+        ("train", ["{data}/../recipe.yaml", "--list-dropped", "{data}/none/x"], 2, "No such file or directory"),
         ("train", ["{data}/../recipe.yaml", "--accept", "train.max_step"], 2, "--accept train.max_step: unknown key"),
         ("score", ["{run}", "--source", "{data}/train.en", "--target", "{data}/valid.de"], 2, "valid.de has 60"),
         ("train", [], 2, "Missing argument 'RECIPE'"),
@@ -323,3 +324,24 @@ def test_help_is_quick(command: str) -> None:
     assert out.returncode == 0
     assert b"Usage:" in out.stdout
     assert fastest(command, "--help") < 0.5
+
+
+def test_dropped_pairs_are_listed(recipe_file: Write, corpus: Path) -> None:
+    with open(corpus / "data/train.en", "a") as source, open(corpus / "data/train.de", "a") as target:
+        source.write("\nred dog.\n")
+        target.write("NOT BLANK\nDOG RED!\n")
+    done = run("train", recipe_file(), "--list-dropped", corpus / "dropped.jsonl")
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert f"1 pairs in {corpus / 'dropped.jsonl'}" in done.stderr.decode()
+    (row,) = map(json.loads, (corpus / "dropped.jsonl").read_text().splitlines())
+    assert (row["pair"], row["reason"], row["target"]) == (401, "blank", "NOT BLANK")
+
+
+def test_unfreezing_is_accepted_by_name(recipe_file: Write, corpus: Path) -> None:
+    recipe = recipe_file(train={"max_steps": 3})
+    assert run("train", recipe, "train.freeze=[encoder.*]").returncode == 0
+    refused = run("train", recipe)
+    assert refused.returncode == 3
+    assert b"train.freeze: was ['encoder.*'], is []" in refused.stderr
+    again = run("train", recipe, "train.max_steps=4", "--accept", "train.freeze", "--accept", "train.max_steps")
+    assert again.returncode == 0

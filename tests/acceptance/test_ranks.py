@@ -56,15 +56,9 @@ def torchrun(folder: Path, *arguments: object, ranks: int = 2, change: str = "")
         [*launcher, str(program), *map(str, arguments), "--threads", "1"],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-
-
-def alone(*arguments: object) -> None:
-    program = [sys.executable, "-m", "seq2seq.cli.train", *map(str, arguments), "--threads", "1"]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
 
 
 def status(folder: Path) -> dict[str, object]:
@@ -84,35 +78,31 @@ def names(run: Path) -> set[str]:
 
 
 def assert_same_training(one: Path, two: Path, step: int) -> None:
-    """Checks that two runs logged the same losses and ended with the same weights."""
-    assert losses(two) == pytest.approx(losses(one), abs=1e-5)
+    """Checks that two runs logged the same losses and ended with the same weights, bit for bit."""
+    assert losses(two) == losses(one)
     weights = [load_file(run / f"checkpoints/step-{step:08d}/model.safetensors") for run in (one, two)]
     assert weights[0].keys() == weights[1].keys()
     for name, value in weights[0].items():
-        # A key bias has no gradient in exact arithmetic: Adam makes steps of its rounding noise.
-        if not name.endswith("key.bias"):
-            torch.testing.assert_close(
-                weights[1][name], value, atol=1e-5, rtol=0, msg=lambda text, n=name: f"{n}: {text}"
-            )
+        assert torch.equal(weights[1][name], value), name
 
 
 def train_demo(folder: Path, *more: str) -> tuple[Path, Path]:
     """Trains on the demo corpus for 100 steps, on one rank and on two; returns the run folders."""
     places = [f"data.root={ROOT / 'recipes/demo'}", f"data.cache={folder / 'cache'}", "data.test=null"]
     train = ["train.max_steps=100", "train.log_every=1", "train.validate_every=100", "train.checkpoint_every=100"]
-    # Several micro-batches a step; one validation, of few pairs.
+    # Several micro-batches a step.
     rest = ["train.device_tokens=1024", "train.average_last=1", "model.dropout=0", "decode.beam_size=1"]
-    recipe = [ROOT / "recipes/demo.yaml", *places, *train, *rest, *more]
-    alone(*recipe, f"output={folder / 'one'}")
-    done = torchrun(folder, *recipe, f"output={folder / 'two'}")
-    assert done.returncode == 0, done.stderr
-    assert "2 rank(s)" in done.stderr
-    return folder / "one", folder / "two"
+    runs = [folder / "one", folder / "two"]
+    for ranks, run in enumerate(runs, 1):
+        recipe = [ROOT / "recipes/demo.yaml", *places, *train, *rest, *more, f"output={run}"]
+        done = torchrun(folder, *recipe, ranks=ranks)
+        assert done.returncode == 0, done.stderr
+        assert f"{ranks} rank(s)" in done.stderr
+    return runs[0], runs[1]
 
 
 def test_two_ranks_train_as_one(tmp_path: Path) -> None:
-    small = ["model.d_model=32", "model.layers=1", "model.heads=2", "model.d_feedforward=64"]
-    one, two = train_demo(tmp_path, *small)
+    one, two = train_demo(tmp_path, "model.d_model=32", "model.layers=1", "model.heads=2", "model.d_feedforward=64")
     assert len(losses(one)) == 100
     assert_same_training(one, two, 100)
     assert names(one) == names(two)
@@ -123,7 +113,14 @@ def test_two_ranks_train_as_one(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_ranks_train_the_whole_demo_as_one(tmp_path: Path) -> None:
-    assert_same_training(*train_demo(tmp_path), 100)
+    """Exactly, though at this size and rate training amplifies what is rounded differently a hundredfold and more.
+
+    Measured over the 100 steps: one rank that cuts its steps into other micro-batches differs from itself by 1e-3 in
+    the loss and 1e-2 in a weight. Two ranks share the micro-batches of one and sum their gradients in float64.
+    """
+    one, two = train_demo(tmp_path)
+    assert len(losses(one)) == 100
+    assert_same_training(one, two, 100)
 
 
 def test_uneven_ends(recipe_file: Write, corpus: Path) -> None:
@@ -184,7 +181,7 @@ FAILURES = {
     "a step, on all ranks": ("at_step(5, fails(DataError('damaged')))", "rank 0: damaged"),
     "validation": (
         "if RANK == 0: Validator.measure = fails(MemoryError('no'))",
-        "rank 0: out of memory; lower train.device_tokens (no)",
+        "rank 0: out of memory; lower train.device_tokens, or --batch-tokens where text is translated",
     ),
     "a save": (f"if RANK == 0: {FULL}", "rank 0: step-00000010: No space left on device"),
     "killed": (
