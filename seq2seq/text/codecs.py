@@ -100,6 +100,45 @@ class SentencePieceCodec:
         return self.piece(token).startswith("\u2581")
 
 
+class ByteCodec:
+    """An id for each byte of UTF-8; there is nothing to train.
+
+    Args:
+        content: empty.
+
+    Raises:
+        ModelError: it is not.
+    """
+
+    def __init__(self, content: bytes = b"") -> None:
+        if content:
+            raise ModelError("tokenizer: bytes need no file, this one is not empty")
+        self.content: bytes = content
+        self.vocab_size = len(SPECIAL_IDS) + 256
+
+    def encode(self, lines: Sequence[str]) -> list[list[int]]:
+        """Returns the ids of each line, ending in eos."""
+        return [[*(byte + len(SPECIAL_IDS) for byte in line.encode()), EOS] for line in lines]
+
+    def sample(self, line: str, alpha: float, seed: int) -> list[int]:
+        """Returns the ids of a line: there is only one way to cut it."""
+        return self.encode([line])[0]
+
+    def decode(self, rows: Sequence[list[int]]) -> list[str]:
+        """Returns the text of each row of ids; bytes that are no UTF-8 become U+FFFD, special ids nothing."""
+        first = len(SPECIAL_IDS)
+        return [bytes(i - first for i in row if i >= first).decode("utf-8", "replace") for row in rows]
+
+    def piece(self, token: int) -> str:
+        """Returns the byte of an id as SentencePiece writes it."""
+        names, first = list(SPECIAL_IDS), len(SPECIAL_IDS)
+        return f"<{names[token]}>" if token < first else f"<0x{token - first:02X}>"
+
+    def starts_word(self, token: int) -> bool:
+        """Says whether a byte is a space."""
+        return token == len(SPECIAL_IDS) + ord(" ")
+
+
 class CharacterCodec:
     """An id for each character.
 

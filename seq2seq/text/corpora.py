@@ -77,7 +77,7 @@ class FileCorpus:
     """Two files whose lines correspond."""
 
     def __init__(self, settings: ParallelFiles, root: Path, languages: tuple[str, str]) -> None:
-        self.paths = _existing(root, settings.source), _existing(root, settings.target)
+        self.paths = existing_file(root, settings.source), existing_file(root, settings.target)
         self.name = " | ".join(map(str, self.paths))
         self.weight = settings.weight
         self.languages = languages
@@ -96,7 +96,7 @@ class TsvCorpus:
     """A file with a pair on each line, columns separated by tabs; quotes mean nothing."""
 
     def __init__(self, settings: TsvFile, root: Path, languages: tuple[str, str]) -> None:
-        self.path = _existing(root, settings.tsv)
+        self.path = existing_file(root, settings.tsv)
         self.columns = settings.source_column, settings.target_column
         self.name = f"{self.path} (columns {self.columns[0]} and {self.columns[1]})"
         self.weight = settings.weight
@@ -132,7 +132,7 @@ class JsonlCorpus:
 
     def __init__(self, settings: JsonlFile, root: Path, languages: tuple[str, str]) -> None:
         self.settings = settings
-        self.path = _existing(root, settings.jsonl)
+        self.path = existing_file(root, settings.jsonl)
         self.name = str(self.path)
         self.weight = settings.weight
         self.languages = languages
@@ -168,7 +168,12 @@ class JsonlCorpus:
         return fingerprint([sha256(self.path), columns, self.languages])
 
 
-def _existing(root: Path, name: str) -> Path:
+def existing_file(root: Path, name: str) -> Path:
+    """Returns the path of a file that a recipe names.
+
+    Raises:
+        DataError: there is none.
+    """
     path = root / name
     if not path.is_file():
         raise DataError(f"{path}: no such file (file names in the recipe stand behind data.root, {root})")

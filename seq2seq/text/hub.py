@@ -13,15 +13,16 @@ from contextlib import closing, contextmanager, nullcontext
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from seq2seq.config import HubDataset
+from seq2seq.config import HubDataset, TextDataset
 from seq2seq.errors import DataError
 from seq2seq.files import fingerprint, sha256
-from seq2seq.text.columns import ColumnPath, column_name, column_paths
-from seq2seq.text.lines import one_line
+from seq2seq.text.columns import ColumnPath, Columns, PairColumns, column_name
 
 log = logging.getLogger(__name__)
+
+Row = TypeVar("Row")
 
 _BATCH = 1000  # rows that become Python objects at a time
 _SAMPLE = 1000  # rows of a stream that its fingerprint looks at
@@ -32,16 +33,24 @@ _TEXT = r"(dictionary<values=)?((large_)?string|string_view|null)\b"  # types of
 Shard = Callable[[Sequence[ColumnPath] | None], Generator[tuple[int, Iterator[Any]], None, None]]
 
 
-class _Dataset:
-    """What whole and streamed datasets share."""
+class _Dataset(Generic[Row]):
+    """What whole and streamed datasets share.
 
-    def __init__(self, settings: HubDataset, root: Path, languages: tuple[str, str]) -> None:
+    Args:
+        settings: which dataset.
+        root: prefix of local folders.
+        columns: what is read of it.
+    """
+
+    paths: tuple[ColumnPath, ...]
+
+    def __init__(self, settings: HubDataset | TextDataset, root: Path, columns: Columns[Row]) -> None:
         self.settings = settings
+        self.columns = columns
         self.folder = root / settings.dataset
         self.place = str(self.folder) if self.folder.is_dir() else settings.dataset
         self.name = " ".join(filter(None, [self.place, settings.config, settings.split]))
         self.weight = settings.weight
-        self.languages = languages
 
     def _load(self, load: Callable[..., Any]) -> Any:
         """Calls a function with the arguments of `datasets.load_dataset`.
@@ -65,44 +74,48 @@ class _Dataset:
                     f"dataset's files there, for example {folder / (settings.config or '')}/{settings.split}-*.parquet"
                 ) from error
 
-    def _paths(self, schema: Any) -> tuple[ColumnPath, ColumnPath]:
-        """Returns where source and target stand in rows of a `pyarrow.Schema`."""
+    def _paths(self, schema: Any) -> tuple[ColumnPath, ...]:
+        """Returns where the texts stand in rows of a `pyarrow.Schema`."""
         columns = _types(schema)
-        source, target = column_paths(self.settings, self.languages, columns)
-        if all(_holds_text(columns, path) for path in (source, target)):
-            return source, target
-        found = columns["translation"] if len(source) > 1 and isinstance(columns["translation"], dict) else columns
-        if self.settings.source_column:
-            wanted = f"columns {source[0]} and {target[0]} with texts"
-        else:
-            wanted = (
-                f"column 'translation' with the languages {source[-1]} and {target[-1]}, and its texts are not named "
-                "by source_column and target_column"
-            )
-        raise DataError(f"dataset {self.name}: has no {wanted}; found {', '.join(found)}")
+        paths = self.columns.paths(columns)
+        if all(_holds_text(columns, path) for path in paths):
+            return paths
+        found = columns["translation"] if len(paths[0]) > 1 and isinstance(columns["translation"], dict) else columns
+        raise DataError(f"dataset {self.name}: has no {self.columns.wanted()}; found {', '.join(found)}")
+
+    def _read(self, table: Any) -> Iterator[Row]:
+        """Yields the rows of an Arrow table or batch."""
+        from pyarrow.compute import struct_field  # type: ignore[import-untyped]
+
+        texts = []
+        for name, *keys in self.paths:
+            column = table.column(name)
+            texts.append((struct_field(column, keys) if keys else column).to_pylist())
+        for row in zip(*texts, strict=True):
+            yield self.columns.row([text or "" for text in row])
 
 
-class HubCorpus(_Dataset):
+class StoredDataset(_Dataset[Row]):
     """A dataset that is stored before it is read, by `datasets` in its cache if it is not a local folder.
 
     Raises:
-        DataError: it cannot be loaded or has no texts of the two languages.
+        DataError: it cannot be loaded or lacks the columns.
     """
 
-    def __init__(self, settings: HubDataset, root: Path, languages: tuple[str, str]) -> None:
+    def __init__(self, settings: HubDataset | TextDataset, root: Path, columns: Columns[Row]) -> None:
         from datasets import load_dataset
 
-        super().__init__(settings, root, languages)
+        super().__init__(settings, root, columns)
         if not self.folder.is_dir():
             log.info("%s: downloading from the Hugging Face hub what is not in its cache", self.name)
         self.rows: Any = self._load(load_dataset)
         self.paths = self._paths(self.rows.features.arrow_schema)
 
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        """Yields source and target texts, line breaks inside them made spaces."""
+    def __iter__(self) -> Iterator[Row]:
+        """Yields all rows."""
         columns = list(dict.fromkeys(path[0] for path in self.paths))
         for table in self.rows.select_columns(columns).with_format("arrow").iter(batch_size=_BATCH):
-            yield from _pairs(table, self.paths)
+            yield from self._read(table)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -114,26 +127,26 @@ class HubCorpus(_Dataset):
         return fingerprint([content, self.settings.config, str(self.rows.split), len(self.rows), self.paths])
 
 
-class StreamedCorpus(_Dataset):
+class StreamedDataset(_Dataset[Row]):
     """A dataset that is read as it comes and never stored.
 
     Raises:
-        DataError: it cannot be loaded or has no texts of the two languages.
+        DataError: it cannot be loaded or lacks the columns.
     """
 
-    def __init__(self, settings: HubDataset, root: Path, languages: tuple[str, str]) -> None:
-        super().__init__(settings, root, languages)
+    def __init__(self, settings: HubDataset | TextDataset, root: Path, columns: Columns[Row]) -> None:
+        super().__init__(settings, root, columns)
         self.files: list[str]
         self.shards: list[Shard]
         self.files, self.shards = self._load(_open_shards)
         self.paths = self._paths(self._schema())
 
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        """Yields source and target texts in the order of the files, line breaks inside them made spaces."""
+    def __iter__(self) -> Iterator[Row]:
+        """Yields all rows in the order of the files."""
         return self._rows(range(len(self.shards)), 0)
 
-    def rows(self, seed: int, number: int, start: int = 0) -> Generator[tuple[str, str], None, None]:
-        """Yields the pairs of one pass over the dataset; its files come in random order, their rows in the file's.
+    def rows(self, seed: int, number: int, start: int = 0) -> Generator[Row, None, None]:
+        """Yields the rows of one pass over the dataset; its files come in random order, their rows in the file's.
 
         The stream is closed when this generator is.
 
@@ -148,7 +161,7 @@ class StreamedCorpus(_Dataset):
         order = sorted(range(len(self.shards)), key=lambda shard: fingerprint([seed, number, shard]))
         return self._rows(order, start)
 
-    def _rows(self, order: Sequence[int], start: int) -> Generator[tuple[str, str], None, None]:
+    def _rows(self, order: Sequence[int], start: int) -> Generator[Row, None, None]:
         try:
             for shard in order:
                 with closing(self.shards[shard](self.paths)) as parts:
@@ -157,7 +170,7 @@ class StreamedCorpus(_Dataset):
                             start -= size
                             continue
                         for batch in batches:
-                            yield from _pairs(batch.slice(start), self.paths)
+                            yield from self._read(batch.slice(start))
                             start = max(0, start - len(batch))
         except Exception as error:  # whatever the network or the reader of a format raises
             raise self._unreadable(error) from error
@@ -187,9 +200,28 @@ class StreamedCorpus(_Dataset):
         what = self.settings
         local = [Path(file) for file in self.files if Path(file).is_file()]
         files = [(path.name, path.stat().st_size) for path in local] or self.files
-        return fingerprint(
-            [what.dataset, what.config, what.split, what.revision, self.languages, self.paths, files, sample]
-        )
+        return fingerprint([what.dataset, what.config, what.split, what.revision, self.paths, files, sample])
+
+
+class HubCorpus(StoredDataset[tuple[str, str]]):
+    """Sentence pairs of a dataset that is stored before it is read."""
+
+    def __init__(self, settings: HubDataset, root: Path, languages: tuple[str, str]) -> None:
+        super().__init__(settings, root, PairColumns(settings, languages))
+        self.languages = languages
+
+
+class StreamedCorpus(StreamedDataset[tuple[str, str]]):
+    """Sentence pairs of a dataset that is read as it comes."""
+
+    def __init__(self, settings: HubDataset, root: Path, languages: tuple[str, str]) -> None:
+        super().__init__(settings, root, PairColumns(settings, languages))
+        self.languages = languages
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash that the languages count in too: no store knows them."""
+        return fingerprint([super().fingerprint, self.languages])
 
 
 def _open_shards(place: str, config: str | None, split: str, revision: str | None) -> tuple[list[str], list[Shard]]:
@@ -223,18 +255,6 @@ def _stream_parts(stream: Any, _: Sequence[ColumnPath] | None) -> Generator[tupl
     with closing(stream.with_format("arrow").iter(batch_size=_BATCH)) as tables:
         for table in tables:
             yield len(table), iter([table])
-
-
-def _pairs(table: Any, paths: tuple[ColumnPath, ColumnPath]) -> Iterator[tuple[str, str]]:
-    """Yields the pairs of an Arrow table or batch."""
-    from pyarrow.compute import struct_field  # type: ignore[import-untyped]
-
-    sides = []
-    for name, *keys in paths:
-        column = table.column(name)
-        sides.append((struct_field(column, keys) if keys else column).to_pylist())
-    for source, target in zip(*sides, strict=True):
-        yield one_line(source or ""), one_line(target or "")
 
 
 def _types(fields: Iterable[Any]) -> dict[str, Any]:

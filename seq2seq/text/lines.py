@@ -43,12 +43,32 @@ def read_lines(path: Path) -> Iterator[str]:
         try:
             yield decode_line(raw, first=number == 1)
         except UnicodeDecodeError as error:
-            if number == 1 and raw.startswith(UTF16_MARKS):
-                raise DataError(f"{path}: is UTF-16; convert it to UTF-8 first") from None
-            raise DataError(
-                f"{path}:{number}: byte {error.start + 1} of the line (0x{raw[error.start]:02x}) "
-                "is not UTF-8; mend the file or remove the line on both sides"
-            ) from None
+            raise _not_utf8(path, number, raw, error) from None
+
+
+def read_text(path: Path) -> str:
+    """Returns the text of a UTF-8 file as it is, without a BOM.
+
+    Raises:
+        DataError: the file cannot be read or is not UTF-8; with path, line and byte.
+    """
+    lines = []
+    for number, raw in enumerate(read_raw(path), 1):
+        try:
+            lines.append(raw.decode())
+        except UnicodeDecodeError as error:
+            raise _not_utf8(path, number, raw, error) from None
+    return "".join(lines).removeprefix(BOM)
+
+
+def _not_utf8(path: Path, number: int, raw: bytes, error: UnicodeDecodeError) -> DataError:
+    """Returns the error of a line that cannot be decoded."""
+    if number == 1 and raw.startswith(UTF16_MARKS):
+        return DataError(f"{path}: is UTF-16; convert it to UTF-8 first")
+    return DataError(
+        f"{path}:{number}: byte {error.start + 1} of the line (0x{raw[error.start]:02x}) "
+        "is not UTF-8; mend the file or remove the line on both sides"
+    )
 
 
 def decode_line(raw: bytes, first: bool = False, errors: str = "strict") -> str:

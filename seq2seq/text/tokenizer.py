@@ -3,16 +3,18 @@
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sentencepiece
 
-from seq2seq.config import TokenizerSettings
+from seq2seq.config import AnyTokenizerSettings, GPTTokenizerSettings, TokenizerSettings
 from seq2seq.errors import DataError, ModelError
-from seq2seq.text.codecs import ESCAPES, CharacterCodec, Codec, SentencePieceCodec
+from seq2seq.text.codecs import ESCAPES, ByteCodec, CharacterCodec, Codec, SentencePieceCodec
 from seq2seq.text.gpt2 import GPT2Codec
 from seq2seq.text.ids import BOS, EOS, PAD, SPECIAL_IDS, UNK, Ids
 from seq2seq.text.lines import is_blank, one_line
@@ -21,8 +23,13 @@ from seq2seq.text.lines import is_blank, one_line
 FILES = {
     "sentencepiece": (["shared.model"], ["source.model", "target.model"]),
     "characters": (["characters.txt"], ["source.txt", "target.txt"]),
+    "bytes": (["bytes.txt"], ["source.bytes", "target.bytes"]),
     "gpt2": (["bpe.json"], ["source.json", "target.json"]),
 }
+
+# Where running text may be cut without changing its tokens: in front of a line break between two visible characters.
+# SentencePiece has a token of its own for it, GPT-2 cuts there too, before it looks for pairs to merge.
+CUT = re.compile(r"(?<=\S)(?=\n\S)")
 
 
 def tag_piece(language: str) -> str:
@@ -35,7 +42,7 @@ class Tokenizer:
 
     Args:
         contents: the files of the codecs: of both sides, or of source and target.
-        kind: `sentencepiece`, `characters` or `gpt2`.
+        kind: `sentencepiece`, `characters`, `bytes` or `gpt2`.
         lossless: whether decoding gives back every text exactly.
         languages: target languages that have a tag.
 
@@ -94,6 +101,15 @@ class Tokenizer:
             contents = [_train(sides[0], settings, tags), _train(sides[1], settings, [])]
         return cls(contents, settings.type, settings.lossless, languages)
 
+    @classmethod
+    def train_on_text(cls, lines: Sequence[str], settings: GPTTokenizerSettings) -> "Tokenizer":
+        """Trains on lines of running text, line breaks included, with one vocabulary.
+
+        Raises:
+            DataError: the text does not support the vocabulary asked for.
+        """
+        return cls([_train(lines, settings, [], running=True)], settings.type, settings.lossless)
+
     @property
     def tag_length(self) -> int:
         """Tokens of the tag in front of each source: 1 or 0."""
@@ -120,6 +136,17 @@ class Tokenizer:
     def encode_target(self, lines: Sequence[str]) -> list[Ids]:
         """Returns ids ending in eos for each line."""
         return [_array(row) for row in self._target.encode(lines)]
+
+    def encode_texts(self, texts: Sequence[str]) -> list[Ids]:
+        """Returns ids ending in eos for each of some texts of any length, line breaks included."""
+        parts = [CUT.split(text) for text in texts]
+        rows = iter(self._target.encode([part for of_text in parts for part in of_text]))
+        joined = [[i for row in islice(rows, len(of_text)) for i in row[:-1]] for of_text in parts]
+        return [_array([*row, EOS]) for row in joined]
+
+    def decode_texts(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """Returns the text of ids as it is, line breaks included; special ids must have been taken off."""
+        return self._target.decode([list(map(int, row)) for row in ids])
 
     def sample(self, pair: tuple[str, str], language: str | None, alpha: float, seed: int) -> tuple[Ids, Ids]:
         """Returns source and target ids of a pair with segmentations drawn at random; `seed` decides alone."""
@@ -198,6 +225,8 @@ def _codec(content: bytes, kind: str, lossless: bool) -> Codec:
     match kind:
         case "characters":
             return CharacterCodec(content)
+        case "bytes":
+            return ByteCodec(content)
         case "gpt2":
             return GPT2Codec(content)
         case _:
@@ -208,10 +237,14 @@ def _array(row: Sequence[int]) -> Ids:
     return np.array(row, dtype=np.int32)
 
 
-def _train(lines: Sequence[str], settings: TokenizerSettings, tags: Sequence[str]) -> bytes:
-    """Trains the codec of one side or of both and returns its file."""
+def _train(lines: Sequence[str], settings: AnyTokenizerSettings, tags: Sequence[str], running: bool = False) -> bytes:
+    """Trains the codec of one side or of both, or of running text, and returns its file."""
+    if settings.type == "bytes":
+        return ByteCodec().content
     if settings.type == "characters":
         return CharacterCodec.train(lines, settings.vocab_size, settings.character_coverage, tags).content
+    if running:  # a line break is a token of its own
+        lines = [line.removesuffix("\n") for line in lines if not is_blank(line)]
     if settings.lossless:
         lines = [line.translate(ESCAPES) for line in lines]
     model = io.BytesIO()
@@ -220,6 +253,8 @@ def _train(lines: Sequence[str], settings: TokenizerSettings, tags: Sequence[str
         "byte_fallback": True,
         "remove_extra_whitespaces": False,
     }
+    # Running text begins anywhere, so no space is added in front of it.
+    unbroken: dict[str, Any] = {"user_defined_symbols": ["\n"], "add_dummy_prefix": False}
     try:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(lines),
@@ -235,6 +270,7 @@ def _train(lines: Sequence[str], settings: TokenizerSettings, tags: Sequence[str
             max_sentence_length=100_000,  # bytes; longer lines are left out of the training of the tokenizer
             minloglevel=2,
             **(lossless if settings.lossless else {}),
+            **(unbroken if running else {}),
         )
     except (RuntimeError, OSError) as error:
         raise DataError(
