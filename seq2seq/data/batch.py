@@ -71,6 +71,9 @@ class TokenBatch:
         return TokenBatch(self.tokens.to(device), self.targets.to(device), self.n_tokens)
 
 
+AnyBatch = Batch | TokenBatch
+
+
 def cut_by_tokens(lengths: Sequence[int], tokens: int, rows: int) -> Iterator[list[int]]:
     """Groups rows of like length into batches, the longest first so that memory never grows later.
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
-from seq2seq.data.batch import Batch
+from seq2seq.data.batch import AnyBatch, Batch
 from seq2seq.data.permutation import Indices, shuffled
 from seq2seq.data.pools import Pool, Pools, Position
 
@@ -14,9 +15,37 @@ from seq2seq.data.pools import Pool, Pools, Position
 CHUNK_TOKENS = 4096
 
 
+class Step(Protocol):
+    """What one optimizer step trains on, whatever the task.
+
+    Attributes:
+        micro_batches: what each micro-batch of any rank is made of.
+        n_tokens: tokens that all of them predict.
+        next: the position behind this step.
+    """
+
+    @property
+    def micro_batches(self) -> Sequence[object]:
+        """See above."""
+
+    @property
+    def n_tokens(self) -> int:
+        """See above."""
+
+    @property
+    def next(self) -> Position:
+        """See above."""
+
+    def batch(self, number: int) -> AnyBatch:
+        """Returns a micro-batch as tensors."""
+
+    def lengths(self) -> dict[str, Indices]:
+        """Returns how many tokens the examples from which it was drawn have, by what they are; none if all alike."""
+
+
 @dataclass(frozen=True)
-class Step:
-    """What one optimizer step trains on.
+class PairStep:
+    """Sentence pairs of one optimizer step.
 
     Attributes:
         pool: where its pairs are.
@@ -34,6 +63,10 @@ class Step:
         """Returns the pairs of a micro-batch as tensors."""
         pairs = [self.pool.ids(int(i)) for i in self.micro_batches[number]]
         return Batch.from_ids([source for source, _ in pairs], [target for _, target in pairs])
+
+    def lengths(self) -> dict[str, Indices]:
+        """Returns how many tokens the two sides of the pool's pairs have."""
+        return {"source_tokens": self.pool.source_lengths, "target_tokens": self.pool.target_lengths}
 
 
 class TrainingData:
@@ -57,7 +90,12 @@ class TrainingData:
         self.device_tokens = device_tokens
         self.world_size = world_size
 
-    def steps(self, position: Position) -> Iterator[Step]:
+    @property
+    def tokens_per_epoch(self) -> float | None:
+        """Target tokens of an epoch; None where a corpus is streamed."""
+        return self.pools.tokens_per_epoch
+
+    def steps(self, position: Position) -> Iterator[PairStep]:
         """Yields the steps from a position on, without end.
 
         A position behind the end of its pool or epoch (the recipe may have changed) stands for the next one.
@@ -70,7 +108,7 @@ class TrainingData:
                 micro_batches = self._micro_batches(pool, plan[i])
                 n_tokens = int(sum(pool.target_lengths[rows].sum() for rows in micro_batches))
                 behind = replace(position, step=i + 1) if i + 1 < len(plan) else following
-                yield Step(pool, micro_batches, n_tokens, behind)
+                yield PairStep(pool, micro_batches, n_tokens, behind)
             position = following
 
     def _plan(self, pool: Pool, position: Position) -> list[list[Indices]]:

@@ -38,6 +38,11 @@ def _mix(values: npt.NDArray[np.uint64], *key: int) -> npt.NDArray[np.uint64]:
     return values
 
 
+def uniform(n: int, *key: int) -> int:
+    """Returns a number from 0 to n - 1 that follows from the key alone, each with the same chance."""
+    return derive_seed(*key) % n  # of 2^63 numbers: no n is large enough for the remainder to matter
+
+
 def derive_seed(seed: int, *parts: int | str) -> int:
     """Returns a seed for torch that depends on all parts."""
     digest = hashlib.blake2b("/".join(map(str, (seed, *parts))).encode(), digest_size=8).digest()

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from seq2seq.config import DataSettings
+from seq2seq.config import AnyDataSettings, DataSettings
 from seq2seq.errors import DataError
 from seq2seq.files import atomic_folder, fingerprint, is_whole, lock, write_json
 from seq2seq.text.corpora import Corpus, Pair
@@ -103,7 +103,7 @@ def open_store(corpus: Corpus, tokenizer: Tokenizer, data: DataSettings, text: b
     return PairStore(folder, corpus)
 
 
-def cache_folder(data: DataSettings) -> Path:
+def cache_folder(data: AnyDataSettings) -> Path:
     """Returns the folder of tokenised corpora and trained tokenizers."""
     if data.cache:
         return Path(data.cache)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -11,28 +12,40 @@ from seq2seq.data.pools import EncodedPool, Pool, Position, Variation
 from seq2seq.data.store import DROPPED, PairFilter, describe_counts
 from seq2seq.errors import DataError
 from seq2seq.text.corpora import Corpus, Pair
-from seq2seq.text.hub import StreamedCorpus
+from seq2seq.text.hub import StreamedDataset
 from seq2seq.text.ids import Ids
 
 log = logging.getLogger(__name__)
 
+Row = TypeVar("Row")
+Read = TypeVar("Read", covariant=True)
+
 CHUNK = 1000  # pairs that are encoded together
 
 
-class _Reader:
+class Readable(Protocol[Read]):
+    """What can be read again and again, always in the same order."""
+
+    name: str
+
+    def __iter__(self) -> Iterator[Read]:
+        """Yields the rows."""
+
+
+class Reader(Generic[Row]):
     """Reads a corpus pass after pass from any row, and goes on where it stopped if that is where it is asked to.
 
     A corpus that is not streamed is read in the order of its file.
     """
 
-    def __init__(self, corpus: Corpus, seed: int) -> None:
+    def __init__(self, corpus: Readable[Row], seed: int) -> None:
         self._corpus = corpus
         self._seed = seed
-        self._pairs: Iterator[Pair] = iter(())
-        self._place = (-1, -1)  # pass and row of the next pair of `_pairs`
+        self._rows: Iterator[Row] = iter(())
+        self._place = (-1, -1)  # pass and row of the next one of `_rows`
 
-    def read(self, place: tuple[int, int], size: int) -> tuple[list[Pair], tuple[int, int]]:
-        """Returns at most `size` pairs from a place on, at least one, and the place behind them.
+    def read(self, place: tuple[int, int], size: int) -> tuple[list[Row], tuple[int, int]]:
+        """Returns at most `size` rows from a place on, at least one, and the place behind them.
 
         Raises:
             DataError: the corpus is empty.
@@ -40,7 +53,7 @@ class _Reader:
         if place != self._place:
             self._open(place)
         number, row = place
-        chunk = list(islice(self._pairs, size))
+        chunk = list(islice(self._rows, size))
         if not chunk:
             if row == 0:
                 raise DataError(f"{self._corpus.name}: has no rows")
@@ -50,12 +63,12 @@ class _Reader:
 
     def _open(self, place: tuple[int, int]) -> None:
         number, row = place
-        if isinstance(self._pairs, Generator):
-            self._pairs.close()
-        if isinstance(self._corpus, StreamedCorpus):
-            self._pairs = self._corpus.rows(self._seed, number, row)
+        if isinstance(self._rows, Generator):
+            self._rows.close()
+        if isinstance(self._corpus, StreamedDataset):
+            self._rows = self._corpus.rows(self._seed, number, row)
         else:
-            self._pairs = islice(self._corpus, row, None)
+            self._rows = islice(self._corpus, row, None)
 
 
 class StreamedPools:
@@ -80,7 +93,7 @@ class StreamedPools:
         self.seed = seed
         self.variation = variation
         self._filters = filters
-        self._readers = [_Reader(corpus, seed) for corpus in corpora]
+        self._readers = [Reader(corpus, seed) for corpus in corpora]
         self._names = [corpus.name for corpus in corpora]
         total = sum(corpus.weight for corpus in corpora)
         self._shares = [max(1, round(pool_size * corpus.weight / total)) for corpus in corpora]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seq2seq.data.order import Step, TrainingData
+from seq2seq.data.order import PairStep, TrainingData
 from seq2seq.data.permutation import shuffled
 from seq2seq.data.pools import Position, StoredPools, epoch_shares
 from seq2seq.data.store import PairStore
@@ -37,7 +37,7 @@ def data(*stores: FakeStore, world_size: int = 1, device_tokens: int = 512, temp
     return TrainingData(StoredPools(stores, 3, 300, temperature), 3, 2000, device_tokens, world_size)
 
 
-def rows_of(step: Step) -> list[np.ndarray]:
+def rows_of(step: PairStep) -> list[np.ndarray]:
     """The numbers of a step's pairs, micro-batch by micro-batch."""
     return [np.array([step.pool.ids(int(i))[0][0] - 4 for i in indices], dtype=int) for indices in step.micro_batches]
 
