@@ -18,10 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from seq2seq.config import GPTSettings
+from seq2seq.config import GPTSettings, LanguageModelSettings
 from seq2seq.errors import ModelError, Seq2SeqError
-from seq2seq.files import atomic_folder, write_json
-from seq2seq.model.folder import canonical_weights, save_tensors, set_weights
+from seq2seq.files import atomic_folder
+from seq2seq.model.folder import TrainedGPT, save_model, set_weights
 from seq2seq.model.gpt import GPT
 from seq2seq.text.gpt2 import GPT2Codec, library
 from seq2seq.text.tokenizer import Tokenizer
@@ -141,11 +141,16 @@ def read_tokenizer(folder: Path) -> bytes:
 
 def save_gpt2(output: Path, model: GPT, tokenizer: Tokenizer) -> None:
     """Writes a model folder."""
-    settings = {"task": "language_model", "tokenizer": {"type": "gpt2"}, "model": model.settings.model_dump()}
+    values = {
+        "task": "language_model",
+        "output": str(output),
+        "data": {"train": [{"dataset": "unknown"}], "valid": {"share": 0.1}},  # of no use, but a recipe has them
+        "tokenizer": {"type": "gpt2"},
+        "model": model.settings.model_dump(),
+        "train": {"init_from": str(output)},
+    }
     with atomic_folder(output) as folder:
-        save_tensors(canonical_weights(model), folder / "model.safetensors")
-        tokenizer.save(folder / "tokenizer")
-        write_json(folder / "config.json", {"settings": settings, "tokenizer_hash": tokenizer.hash()})
+        save_model(folder, TrainedGPT(model, tokenizer, LanguageModelSettings.model_validate(values)))
 
 
 def main() -> None:

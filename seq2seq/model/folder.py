@@ -7,17 +7,18 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from seq2seq.config import TranslationSettings, as_translation, settings_from_dict, settings_hash
+from seq2seq.config import LanguageModelSettings, Settings, TranslationSettings, settings_from_dict, settings_hash
 from seq2seq.errors import DataError, ModelError, RecipeError
 from seq2seq.files import MANIFEST, replaced, verify_manifest, write_json
 from seq2seq.model.device import choose_precision
+from seq2seq.model.gpt import GPT
 from seq2seq.model.transformer import Transformer
 from seq2seq.text.tokenizer import Tokenizer
 
@@ -26,20 +27,18 @@ FUSED, SEPARATE = ".qkv.", (".query.", ".key.", ".value.")
 
 
 @dataclass(frozen=True)
-class TrainedModel:
-    """A model and what belongs to it: all that translating, scoring or saving it needs.
+class AnyTrained:
+    """A model of any task and what belongs to it.
 
     Attributes:
         model: the weights, fp32.
         tokenizer: the one the model was trained with.
         settings: the resolved recipe.
-        max_source_length: tokens of the longest source the model was trained on, eos included.
     """
 
-    model: Transformer
+    model: nn.Module
     tokenizer: Tokenizer
-    settings: TranslationSettings
-    max_source_length: int
+    settings: Settings
 
     @property
     def device(self) -> torch.device:
@@ -50,6 +49,19 @@ class TrainedModel:
     def decode_precision(self) -> Literal["fp32", "bf16"]:
         """What `decode.precision` stands for on the device."""
         return choose_precision(self.settings.decode.precision, self.device, self.settings.model.d_model)
+
+
+@dataclass(frozen=True)
+class TrainedModel(AnyTrained):
+    """A translation model: all that translating, scoring or saving it needs.
+
+    Attributes:
+        max_source_length: tokens of the longest source the model was trained on, eos included.
+    """
+
+    model: Transformer
+    settings: TranslationSettings
+    max_source_length: int
 
     def target_language(self, wanted: str | None) -> str:
         """Returns the language to translate into.
@@ -68,12 +80,26 @@ class TrainedModel:
         return language
 
 
-def build_model(settings: TranslationSettings, tokenizer: Tokenizer) -> Transformer:
+@dataclass(frozen=True)
+class TrainedGPT(AnyTrained):
+    """A language model: all that continuing text, scoring or saving it needs."""
+
+    model: GPT
+    settings: LanguageModelSettings
+
+
+@overload
+def build_model(settings: TranslationSettings, tokenizer: Tokenizer) -> Transformer: ...
+@overload
+def build_model(settings: LanguageModelSettings, tokenizer: Tokenizer) -> GPT: ...
+def build_model(settings: Settings, tokenizer: Tokenizer) -> Transformer | GPT:
     """Returns a freshly initialised model of a recipe's sizes."""
+    if isinstance(settings, LanguageModelSettings):
+        return GPT(settings.model, tokenizer.target_vocab_size)
     return Transformer(settings.model, tokenizer.source_vocab_size, tokenizer.target_vocab_size, tokenizer.shared)
 
 
-def save_model(folder: Path, trained: TrainedModel) -> None:
+def save_model(folder: Path, trained: AnyTrained) -> None:
     """Writes a model's files into an empty folder (inside `files.atomic_folder`, which adds the manifest)."""
     settings, tokenizer = trained.settings, trained.tokenizer
     save_tensors(canonical_weights(trained.model), folder / "model.safetensors")
@@ -84,8 +110,9 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
         "tokenizer_hash": tokenizer.hash(),
         "source_vocab_size": tokenizer.source_vocab_size,
         "target_vocab_size": tokenizer.target_vocab_size,
-        "max_source_length": trained.max_source_length,
     }
+    if isinstance(trained, TrainedModel):
+        config["max_source_length"] = trained.max_source_length
     write_json(folder / "config.json", config)
 
 
@@ -104,6 +131,32 @@ def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
 def load_model(
     folder: Path, device: torch.device | None = None, decode: Mapping[str, Any] | None = None
 ) -> TrainedModel:
+    """Reads the folder of a translation model; see `load_any`.
+
+    Raises:
+        ModelError: it is a language model, or unusable.
+    """
+    trained = load_any(folder, device, decode)
+    if not isinstance(trained, TrainedModel):
+        raise ModelError(f"{folder}: is a language model, which continues text and does not translate")
+    return trained
+
+
+def load_gpt(folder: Path, device: torch.device | None = None, decode: Mapping[str, Any] | None = None) -> TrainedGPT:
+    """Reads the folder of a language model; see `load_any`.
+
+    Raises:
+        ModelError: it is a translation model, or unusable.
+    """
+    trained = load_any(folder, device, decode)
+    if not isinstance(trained, TrainedGPT):
+        raise ModelError(f"{folder}: is a translation model, which cannot continue text")
+    return trained
+
+
+def load_any(
+    folder: Path, device: torch.device | None = None, decode: Mapping[str, Any] | None = None
+) -> TrainedModel | TrainedGPT:
     """Reads a model folder after checking every byte of it against its manifest.
 
     Args:
@@ -118,19 +171,23 @@ def load_model(
     verify_manifest(folder)
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        settings = as_translation(settings_from_dict(config["settings"], str(folder / "config.json")))
-        max_source_length = int(config["max_source_length"])
+        settings = settings_from_dict(config["settings"], str(folder / "config.json"))
+        longest = int(config["max_source_length"]) if settings.task == "translation" else 0
     except (OSError, ValueError, KeyError, TypeError, RecipeError) as error:
         raise ModelError(f"{folder / 'config.json'}: not usable: {error}") from error
     tokenizer = Tokenizer.load(folder / "tokenizer")
     if tokenizer.hash() != config.get("tokenizer_hash"):
         raise ModelError(f"{folder}: the model was trained with another tokenizer than the one beside it")
-    model = build_model(settings, tokenizer)
-    load_weights(model, folder / "model.safetensors")
     if decode:
         values = settings.model_dump()
-        settings = as_translation(settings_from_dict({**values, "decode": {**values["decode"], **decode}}, "options"))
-    return TrainedModel(model.to(device).eval(), tokenizer, settings, max_source_length)
+        settings = settings_from_dict({**values, "decode": {**values["decode"], **decode}}, "options")
+    if isinstance(settings, LanguageModelSettings):
+        gpt = build_model(settings, tokenizer)
+        load_weights(gpt, folder / "model.safetensors")
+        return TrainedGPT(gpt.to(device).eval(), tokenizer, settings)
+    model = build_model(settings, tokenizer)
+    load_weights(model, folder / "model.safetensors")
+    return TrainedModel(model.to(device).eval(), tokenizer, settings, longest)
 
 
 def find_model(path: Path) -> Path:
