@@ -58,7 +58,7 @@ def main(
         loaded = _load(recipe, overrides, accept)
         prepare_torch(threads)
         click.echo(config.describe(loaded))
-        click.echo(estimate(config.as_translation(loaded.settings), device))
+        click.echo(estimate(loaded.settings, device))
         return
     # Several ranks join first, so that all end, with one message, when one of them cannot read the recipe. One alone
     # reads first: a mistyped key is shown at once, before torch is imported.
@@ -72,7 +72,7 @@ def main(
         with ranks.main_first():
             loaded = early or _load(recipe, overrides, accept)
         try:
-            train(config.as_translation(loaded.settings), ranks, frozenset(accept))
+            train(loaded.settings, ranks, frozenset(accept))
         except Interrupted as stopped:
             interruption = stopped
     if interruption:

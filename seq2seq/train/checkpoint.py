@@ -10,7 +10,7 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from seq2seq.config import TranslationSettings, as_translation, differences, settings_from_dict
+from seq2seq.config import Settings, differences, settings_from_dict
 from seq2seq.data.pools import Position
 from seq2seq.errors import DamagedError, ModelError, RecipeError, RunError, Seq2SeqError
 from seq2seq.files import (
@@ -23,10 +23,10 @@ from seq2seq.files import (
     write_json,
 )
 from seq2seq.model.folder import (
-    TrainedModel,
+    AnyTrained,
     checkpoint_folders,
     checkpoint_step,
-    load_model,
+    load_any,
     save_model,
     set_weights,
 )
@@ -75,12 +75,12 @@ class Checkpoint:
     """A verified checkpoint on disk: its folder, where the run stood, and under which settings and conditions.
 
     Attributes:
-        max_source_length: tokens of the longest source the model has been trained on.
+        max_source_length: tokens of the longest source a translation model has been trained on.
     """
 
     folder: Path
     progress: Progress
-    settings: TranslationSettings
+    settings: Settings
     conditions: dict[str, Any]
     max_source_length: int
 
@@ -91,7 +91,7 @@ class Checkpoint:
 
 def save_checkpoint(
     run: Path,
-    trained: TrainedModel,
+    trained: AnyTrained,
     updater: Updater,
     progress: Progress,
     conditions: dict[str, Any],
@@ -142,7 +142,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
-def changed_settings(before: TranslationSettings, now: TranslationSettings) -> dict[str, tuple[object, object]]:
+def changed_settings(before: Settings, now: Settings) -> dict[str, tuple[object, object]]:
     """Returns the settings that differ, by key, as they were and as they are."""
     return {key: (old, new) for key, old, new in differences(before, now) if key not in FREE_KEYS}
 
@@ -185,7 +185,7 @@ def average_checkpoints(run: Path, last: int, output: Path) -> list[int]:
         raise ModelError(f"{run}: has {len(folders)} checkpoints, not {last} (train.keep_checkpoints)")
     for folder in folders:
         verify_manifest(folder)
-    newest = load_model(folders[-1])
+    newest = load_any(folders[-1])
     set_weights(newest.model, average_weights(folders))
     with atomic_folder(output) as temporary:
         save_model(temporary, newest)
@@ -219,7 +219,7 @@ def _read(path: Path) -> Checkpoint:
         place = state["progress"]["position"]
         position = Position(**{**place, "rows": tuple(map(tuple, place.get("rows", ())))})
         progress = Progress(**{**state["progress"], "position": position})
-        settings = as_translation(settings_from_dict(config["settings"], str(path / "config.json")))
-        return Checkpoint(path, progress, settings, state["conditions"], int(config["max_source_length"]))
+        settings = settings_from_dict(config["settings"], str(path / "config.json"))
+        return Checkpoint(path, progress, settings, state["conditions"], int(config.get("max_source_length", 0)))
     except (ValueError, KeyError, TypeError, RecipeError) as error:
         raise ModelError(f"{path}: whole, but not of this program's making or version: {error}") from error

@@ -1,46 +1,38 @@
 """What a recipe will cost, before it is run."""
 
-from collections.abc import Sequence
-
 import torch
 
-from seq2seq.config import TranslationSettings
+from seq2seq.config import Settings
 from seq2seq.data.order import CHUNK_TOKENS
-from seq2seq.data.pools import Pools
-from seq2seq.data.store import describe_counts
 from seq2seq.model.device import choose_device, choose_device_tokens, choose_precision
-from seq2seq.model.folder import build_model
 from seq2seq.train.initial import freeze, initial_tokenizer
 from seq2seq.train.monitor import logging_to
-from seq2seq.train.prepare import HeldOut, prepare
+from seq2seq.train.task import Data, open_task
 
 
-def estimate(settings: TranslationSettings, device_name: str = "auto") -> str:
+def estimate(settings: Settings, device_name: str = "auto") -> str:
     """Prepares the data of a recipe (they stay in the cache) and returns sizes and estimates as text.
 
     Raises:
         DataError: a corpus cannot be used.
     """
     with logging_to(None, speak=True):
-        prepared = prepare(settings, initial_tokenizer(settings))
+        task = open_task(settings, initial_tokenizer(settings))
     device = choose_device(device_name)
     precision = choose_precision(settings.train.precision, device, settings.model.d_model)
     with torch.device("meta"):
-        model = build_model(settings, prepared.tokenizer)
+        model = task.build(torch.device("meta"), None).model
     freeze(model, settings.train.freeze)
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     n_trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     device_tokens = choose_device_tokens(settings.train.device_tokens, device)
-    vocab = prepared.tokenizer
-    shared = " (shared)" if vocab.shared else ""
-    memory = _memory(settings, n_parameters, n_trained, vocab.target_vocab_size, device_tokens)
+    memory = _memory(settings, n_parameters, n_trained, task.held_per_token(), device_tokens)
+    vocabulary, *others = task.facts()
     rows = [
-        ("vocabulary", f"{vocab.source_vocab_size:,} source, {vocab.target_vocab_size:,} target{shared}"),
+        vocabulary,
         ("parameters", f"{n_parameters:,}" + (f", {n_trained:,} of them trained" if settings.train.freeze else "")),
-        *((f"corpus {store.name}", describe_counts(store.counts)) for store in prepared.stores),
-        ("validation", _sizes(prepared.valid)),
-        ("test", _sizes(prepared.test)),
-        *_epochs(settings, prepared.pools),
+        *others,
+        *_epochs(settings, task.data(device_tokens, 1)),
         ("device", f"{device}, {precision}, at most {device_tokens:,} tokens at once"),
         ("memory, estimated", f"{memory / 2**20:,.0f} MiB"),
     ]
@@ -48,36 +40,26 @@ def estimate(settings: TranslationSettings, device_name: str = "auto") -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def _sizes(sets: Sequence[HeldOut]) -> str:
-    """Says how many pairs the sets to validate or test on have."""
-    return ", ".join(f"{len(held_out.pairs):,} pairs {held_out.direction}" for held_out in sets) or "none"
-
-
-def _epochs(settings: TranslationSettings, pools: Pools) -> list[tuple[str, str]]:
+def _epochs(settings: Settings, data: Data) -> list[tuple[str, str]]:
     """Says how long an epoch is and how many of them the run has, where that is known."""
     max_steps = settings.train.max_steps
-    if pools.tokens_per_epoch is None:
+    if data.tokens_per_epoch is None:
         return [("the whole run", f"at most {max_steps:,} steps over streamed text")]
-    steps = max(1, round(pools.tokens_per_epoch / settings.train.batch_tokens))
+    steps = max(1, round(data.tokens_per_epoch / settings.train.batch_tokens))
     return [
-        ("an epoch", f"{round(pools.tokens_per_epoch):,} target tokens, about {steps:,} steps"),
+        ("an epoch", f"{round(data.tokens_per_epoch):,} target tokens, about {steps:,} steps"),
         ("the whole run", f"at most {max_steps:,} steps, about {max_steps / steps:.1f} epochs"),
     ]
 
 
-def _memory(
-    settings: TranslationSettings, n_parameters: int, n_trained: int, vocab_size: int, device_tokens: int
-) -> float:
+def _memory(settings: Settings, n_parameters: int, n_trained: int, held_per_token: int, device_tokens: int) -> float:
     """Estimates the bytes that training holds at its peak.
 
-    Weights, their moving average, gradients and Adam's two moments take 4 bytes each. For the backward pass a layer
-    keeps about 14 rows of width D and 2 of width F for each token (20 and 2 in the decoder); the loss holds about 3
-    rows of the vocabulary.
-    More than a chunk of the training order is never held at once.
+    Weights, their moving average, gradients and Adam's two moments take 4 bytes each, and so does each number that is
+    kept for the backward pass. Of pairs more than a chunk of the training order is never held at once.
     """
-    sizes = settings.model
-    tokens = min(device_tokens, settings.train.batch_tokens, CHUNK_TOKENS)
-    encoder = (sizes.encoder_layers or sizes.layers) * (14 * sizes.d_model + 2 * sizes.d_feedforward)
-    decoder = (sizes.decoder_layers or sizes.layers) * (20 * sizes.d_model + 2 * sizes.d_feedforward)
+    tokens = min(device_tokens, settings.train.batch_tokens)
+    if settings.task == "translation":
+        tokens = min(tokens, CHUNK_TOKENS)
     weights = 4.0 * n_parameters * (2 if settings.train.ema_decay else 1) + 12.0 * n_trained
-    return weights + 4.0 * tokens * (encoder + decoder + 3 * vocab_size)
+    return weights + 4.0 * tokens * held_per_token

@@ -6,27 +6,29 @@ from pathlib import Path
 
 from torch import nn
 
-from seq2seq.config import TranslationSettings
+from seq2seq.config import Settings
 from seq2seq.errors import RecipeError
-from seq2seq.model.folder import TrainedModel, find_model, load_model
+from seq2seq.model.folder import TrainedGPT, TrainedModel, find_model, load_any
 from seq2seq.text.tokenizer import Tokenizer
 
 # Settings of a model that weights fit whatever they are.
 FREE = frozenset({"dropout", "attention_dropout"})
 
 
-def initial_model(settings: TranslationSettings) -> TrainedModel | None:
+def initial_model(settings: Settings) -> TrainedModel | TrainedGPT | None:
     """Returns the model that `train.init_from` names; None if the recipe starts from random weights.
 
     Raises:
         ModelError: there is no usable model.
-        RecipeError: its model is not built as the recipe's.
+        RecipeError: its model is of another task or not built as the recipe's.
     """
     if not settings.train.init_from:
         return None
     if Path(settings.train.init_from).resolve() == Path(settings.output).resolve():
         raise RecipeError("train.init_from: is the run's own output; choose another output")
-    initial = load_model(find_model(Path(settings.train.init_from)))
+    initial = load_any(find_model(Path(settings.train.init_from)))
+    if initial.settings.task != settings.task:
+        raise RecipeError(f"train.init_from: {settings.train.init_from} is a model for task {initial.settings.task}")
     has, wants = initial.settings.model.model_dump(), settings.model.model_dump()
     changed = [f"  {key}: {has[key]}" for key in wants if has[key] != wants[key] and key not in FREE]
     if changed:
@@ -35,7 +37,7 @@ def initial_model(settings: TranslationSettings) -> TrainedModel | None:
     return initial
 
 
-def initial_tokenizer(settings: TranslationSettings) -> Tokenizer | None:
+def initial_tokenizer(settings: Settings) -> Tokenizer | None:
     """Returns the tokenizer that a recipe takes along from `train.init_from`, if it does."""
     initial = initial_model(settings)
     return initial.tokenizer if initial else None

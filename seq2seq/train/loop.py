@@ -11,15 +11,13 @@ from typing import Any, Literal
 
 import torch
 
-from seq2seq.config import TranslationSettings, settings_to_yaml
-from seq2seq.data.order import Step, TrainingData
+from seq2seq.config import Settings, settings_to_yaml
+from seq2seq.data.order import Step
 from seq2seq.errors import ModelError, RunError
 from seq2seq.files import atomic_folder, lock
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import choose_device_tokens, choose_precision
 from seq2seq.model.folder import (
-    TrainedModel,
-    build_model,
     canonical_weights,
     checkpoint_folders,
     find_model,
@@ -40,10 +38,8 @@ from seq2seq.train.checkpoint import (
 from seq2seq.train.distributed import Ranks
 from seq2seq.train.initial import freeze, initial_model
 from seq2seq.train.monitor import Monitor, logging_to, read_status, write_status
-from seq2seq.train.pictures import attention_picture, shown_pair
-from seq2seq.train.prepare import Prepared, prepare
+from seq2seq.train.task import open_task
 from seq2seq.train.update import Update, Updater
-from seq2seq.train.validate import Validator, summary
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +54,7 @@ class Interrupted(Exception):
         self.signum = signum
 
 
-def train(settings: TranslationSettings, ranks: Ranks, accept: frozenset[str] = frozenset()) -> None:
+def train(settings: Settings, ranks: Ranks, accept: frozenset[str] = frozenset()) -> None:
     """Trains a recipe from the start, or from where its run folder stands; a finished run is left alone.
 
     Args:
@@ -117,7 +113,7 @@ class Trainer:
 
     def __init__(
         self,
-        settings: TranslationSettings,
+        settings: Settings,
         ranks: Ranks,
         checkpoint: Checkpoint | None,
         accept: frozenset[str] = frozenset(),
@@ -129,33 +125,28 @@ class Trainer:
         initial = None if checkpoint else initial_model(settings)
         taken = checkpoint.tokenizer() if checkpoint else initial.tokenizer if initial else None
         with ranks.main_first():
-            self.prepared: Prepared = prepare(settings, taken)
+            self.task = open_task(settings, taken)
         self.device_tokens = choose_device_tokens(train.device_tokens, ranks.device)
         self.precision: Literal["fp32", "bf16"] = choose_precision(
             train.precision, ranks.device, settings.model.d_model
         )
         self.conditions: dict[str, Any] = {
-            "data": self.prepared.fingerprint,
+            "data": self.task.fingerprint,
             "precision": self.precision,
             "device": ranks.device.type,
         }
         if ranks.device.type == "cpu":  # the number of threads decides in which order sums are rounded
             self.conditions["threads"] = torch.get_num_threads()
-        held = self.device_tokens // 2 if train.r_drop else self.device_tokens  # R-Drop holds each pair twice
-        self.data = TrainingData(self.prepared.pools, settings.seed, train.batch_tokens, held, ranks.world_size)
+        self.data = self.task.data(self.device_tokens, ranks.world_size)
         torch.manual_seed(settings.seed)
-        self.model = build_model(settings, self.prepared.tokenizer).to(ranks.device)
-        longest = self.prepared.max_source_length
-        if before := checkpoint or initial:
-            longest = max(longest, before.max_source_length)
+        self.trained = self.task.build(ranks.device, checkpoint or initial)
+        self.model = self.trained.model
         if initial:
             set_weights(self.model, canonical_weights(initial.model))
             log.info("starting from %s, its tokenizer taken along", train.init_from)
         freeze(self.model, train.freeze)
-        self.trained = TrainedModel(self.model, self.prepared.tokenizer, settings, longest)
-        self.updater = Updater(self.model, settings, ranks, self.precision)
-        self.validator = Validator(self.prepared.valid, self.trained, self.device_tokens, self.precision)
-        self.shown = shown_pair(self.prepared.valid[0], self.prepared.tokenizer)
+        self.updater = Updater(self.model, settings, ranks, self.precision, self.task.loss)
+        self.validator = self.task.validator(self.device_tokens, self.precision)
         self.progress = Progress()
         if checkpoint:
             self._resume(checkpoint, accept)
@@ -231,8 +222,8 @@ class Trainer:
                 log.info("training ends: %s", reason)
                 break
             if progress.step == 0:
-                self.monitor.histogram(0, "data/source_tokens", step.pool.source_lengths)
-                self.monitor.histogram(0, "data/target_tokens", step.pool.target_lengths)
+                for name, lengths in step.lengths().items():
+                    self.monitor.histogram(0, f"data/{name}", lengths)
             step_started = time.monotonic()
             update = self.updater.take(step, progress.step + 1)
             progress.seconds = time.monotonic() - started
@@ -303,7 +294,7 @@ class Trainer:
         """Estimates the time to the end from the time so far, validations included."""
         progress, train = self.progress, self.settings.train
         shares = [progress.step / train.max_steps]  # of the run that are done, by each of its limits
-        if train.max_epochs is not None and (tokens := self.prepared.pools.tokens_per_epoch):
+        if train.max_epochs is not None and (tokens := self.data.tokens_per_epoch):
             shares.append(progress.tokens / (tokens * train.max_epochs))
         if train.max_minutes is not None:
             shares.append(progress.seconds / 60 / train.max_minutes)
@@ -328,20 +319,18 @@ class Trainer:
         sign = -1 if train.best_metric == "loss" else 1
         better = progress.best_value is None or sign * value > sign * progress.best_value
         log.info(
-            "%s at step %s  loss %.3f  BLEU %.2f  chrF %.2f  (%.0f s)%s",
+            "%s at step %s  %s  (%.0f s)%s",
             what,
             f"{progress.step:,}",
-            found.loss,
-            found.scores["bleu"],
-            found.scores["chrf"],
+            found.text(),
             found.seconds,
             "  best so far" if better else "",
         )
-        samples = self.validator.samples(found.hypotheses, train.valid_samples)
-        self.monitor.text(progress.step, f"{what}/samples", samples)
-        self.monitor.image(progress.step, f"{what}/attention", attention_picture(self.trained, *self.shown))
-        if samples:
-            log.info("%s", samples[0])
+        self.monitor.text(progress.step, f"{what}/samples", found.samples)
+        for name, picture in found.pictures.items():
+            self.monitor.image(progress.step, f"{what}/{name}", picture)
+        if found.samples:
+            log.info("%s", found.samples[0])
         if better:
             progress.best_value, progress.best_step, progress.bad_validations = value, progress.step, 0
             with atomic_folder(self.folder / "best") as temporary:
@@ -363,14 +352,13 @@ class Trainer:
             set_weights(self.model, average_weights(folders))
             self._validate("average")
         more: dict[str, Any] = {"best_" + train.best_metric: progress.best_value, "best_step": progress.best_step}
-        if self.prepared.test:
+        if tester := self.task.tester(self.device_tokens, self.precision):
             load_weights(self.model, find_model(self.folder) / "model.safetensors")
-            tester = Validator(self.prepared.test, self.trained, self.device_tokens, self.precision)
-            scores = tester.scores(tester.translate())
-            values = {f"test/{name}": value for name, value in summary(self.prepared.test, scores).items()}
+            found, texts = tester.test()
+            values = {f"test/{name}": value for name, value in found.items()}
             self.monitor.event(progress.step, progress.seconds, values)
             more |= values
-            for held_out, found in zip(self.prepared.test, scores, strict=True):
-                log.info("test, best model, %s %s:\n%s", held_out.name, held_out.direction, found.text())
+            for text in texts:
+                log.info("test, best model, %s", text)
         write_status(self.folder, "finished", progress.step, **more)
         log.info("finished after %s; best model: %s", timedelta(seconds=round(progress.seconds)), self.folder / "best")

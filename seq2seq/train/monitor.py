@@ -132,7 +132,7 @@ def cut_metrics(path: Path, step: int) -> None:
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
             event = json.loads(line)
-            if event["step"] <= step and not {"average/loss", "test/bleu"} & event.keys():
+            if event["step"] <= step and not {"average/loss", "test/bleu", "test/loss"} & event.keys():
                 kept.append(line + b"\n")
         except (ValueError, KeyError, TypeError):
             continue

@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import TrainSettings
+from seq2seq.config import AnyTrainSettings
 
 
-def build_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+def build_optimizer(model: nn.Module, settings: AnyTrainSettings) -> torch.optim.Optimizer:
     """Returns Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) over all parameters that are trained.
 
     Weight decay applies to matrices only, never to biases and norms.
@@ -21,7 +21,7 @@ def build_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Op
     return optimizer(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=True)
 
 
-def learning_rate(step: int, settings: TrainSettings, d_model: int) -> float:
+def learning_rate(step: int, settings: AnyTrainSettings, d_model: int) -> float:
     """Returns the learning rate of an optimizer step.
 
     noam: factor * D^-0.5 * min(step^-0.5, step * warmup^-1.5), *Attention Is All You Need*, equation 3. The others

@@ -1,13 +1,14 @@
 """From a recipe to token ids: corpora are opened, the tokenizer trained, the training pairs stored."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import TypeVar
 
 import numpy as np
 
-from seq2seq.config import DataSettings, TokenizerSettings, TranslationSettings
+from seq2seq.config import AnyDataSettings, AnyTokenizerSettings, DataSettings, TokenizerSettings, TranslationSettings
 from seq2seq.data.pools import Pools, StoredPools, Variation, varies
 from seq2seq.data.store import PairFilter, PairStore, cache_folder, describe_counts, open_store
 from seq2seq.data.streams import StreamedPools
@@ -19,7 +20,9 @@ from seq2seq.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # counts up when the same settings would train another tokenizer
+T = TypeVar("T")
+
+VERSION = 3  # counts up when the same settings would train another tokenizer
 UNTRAINED = {"sample_alpha"}  # tokenizer settings that change only how it is used
 
 
@@ -117,17 +120,34 @@ def _check_tags(tokenizer: Tokenizer, data: DataSettings, corpora: Sequence[Corp
 def _tokenizer(corpora: Sequence[Corpus], settings: TokenizerSettings, data: DataSettings) -> Tokenizer:
     """Returns the tokenizer of the training corpora, from the cache if it is there."""
     languages = sorted({corpus.languages[1] for corpus in corpora}) if data.tags else []
+
+    def train() -> Tokenizer:
+        pairs = _sample(corpora, settings.training_lines, data.streaming)
+        if not pairs:
+            raise DataError(f"{', '.join(corpus.name for corpus in corpora)}: no lines to train on")
+        return Tokenizer.train(pairs, settings, languages)
+
+    return cached_tokenizer(train, settings, data, [[corpus.fingerprint for corpus in corpora], languages])
+
+
+def cached_tokenizer(
+    train: Callable[[], Tokenizer], settings: AnyTokenizerSettings, data: AnyDataSettings, parts: list[object]
+) -> Tokenizer:
+    """Returns a tokenizer from the cache, where it is put if it is not there yet.
+
+    Args:
+        train: makes it.
+        settings: kind and size of the vocabulary.
+        data: where the cache is.
+        parts: all else that decides what comes of it.
+    """
     trained_by = settings.model_dump(mode="json", exclude=UNTRAINED)
-    parts = [VERSION, *(corpus.fingerprint for corpus in corpora), trained_by, languages]
-    folder = cache_folder(data) / f"tokenizer-{fingerprint(parts)[:32]}"
+    folder = cache_folder(data) / f"tokenizer-{fingerprint([VERSION, trained_by, *parts])[:32]}"
     with lock(folder.parent / ".locks" / folder.name):
         if not is_whole(folder):
             kind = settings.model if settings.type == "sentencepiece" else settings.type
             log.info("training the tokenizer (%s, %s tokens)", kind, f"{settings.vocab_size:,}")
-            pairs = _sample(corpora, settings.training_lines, data.streaming)
-            if not pairs:
-                raise DataError(f"{', '.join(corpus.name for corpus in corpora)}: no lines to train on")
-            tokenizer = Tokenizer.train(pairs, settings, languages)
+            tokenizer = train()
             with atomic_folder(folder) as temporary:
                 tokenizer.save(temporary / "tokenizer")
     return Tokenizer.load(folder / "tokenizer")
@@ -137,16 +157,16 @@ def _sample(corpora: Sequence[Corpus], size: int, streaming: bool) -> list[Pair]
     """Returns pairs to train a tokenizer on: any with the same chance; of streams the first, equally many of each."""
     if streaming:
         return [pair for corpus in corpora for pair in islice(corpus, size // len(corpora))]
-    return _draw(chain.from_iterable(corpora), size)
+    return draw(chain.from_iterable(corpora), size)
 
 
-def _draw(pairs: Iterable[Pair], size: int) -> list[Pair]:
-    """Draws pairs at random in one pass, every pair with the same chance (reservoir sampling, Vitter 1985)."""
+def draw(items: Iterable[T], size: int) -> list[T]:
+    """Draws items at random in one pass, each with the same chance (reservoir sampling, Vitter 1985)."""
     random = np.random.default_rng(0)  # one sample for all seeds: a tokenizer is shared by runs that differ in theirs
-    kept: list[Pair] = []
-    for i, pair in enumerate(pairs):
+    kept: list[T] = []
+    for i, item in enumerate(items):
         if i < size:
-            kept.append(pair)
+            kept.append(item)
         elif (place := int(random.integers(i + 1))) < size:
-            kept[place] = pair
+            kept[place] = item
     return kept

@@ -1,21 +1,22 @@
 """One optimizer step: what happens between a batch and the next weights."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from seq2seq.config import TranslationSettings
+from seq2seq.config import Settings
+from seq2seq.data.batch import AnyBatch
 from seq2seq.data.order import Step
 from seq2seq.data.permutation import derive_seed
 from seq2seq.errors import DivergedError
 from seq2seq.model.device import autocast
 from seq2seq.model.folder import canonical_weights, load_weights, save_tensors
-from seq2seq.model.transformer import Transformer
 from seq2seq.train.distributed import Ranks
 from seq2seq.train.ema import MovingAverage
 from seq2seq.train.optimizer import build_optimizer, learning_rate, optimizer_tensors, set_optimizer_tensors
@@ -40,18 +41,25 @@ class Updater:
         settings: the recipe.
         ranks: this process among those that train together.
         precision: of the products of the forward pass.
+        loss: the model's summed loss of a batch in nats, as it is trained on.
 
     Attributes:
         average: moving average of the weights, if the recipe asks for one.
     """
 
     def __init__(
-        self, model: Transformer, settings: TranslationSettings, ranks: Ranks, precision: Literal["fp32", "bf16"]
+        self,
+        model: nn.Module,
+        settings: Settings,
+        ranks: Ranks,
+        precision: Literal["fp32", "bf16"],
+        loss: Callable[[AnyBatch], Tensor],
     ) -> None:
         self.model = model
         self.settings = settings
         self.ranks = ranks
         self.precision = precision
+        self.loss = loss
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = build_optimizer(model, settings.train)
         decay = settings.train.ema_decay
@@ -114,9 +122,9 @@ class Updater:
         batch = step.batch(i).to(self.ranks.device)
         torch.manual_seed(derive_seed(self.settings.seed, number - 1, i, "dropout"))
         with autocast(self.precision, self.ranks.device):
-            summed, _ = self.model(batch, self.settings.train.label_smoothing, self.settings.train.r_drop)
-        summed.backward()
-        return cast(Tensor, summed.detach())
+            summed = self.loss(batch)
+        torch.autograd.backward(summed)
+        return summed.detach()
 
     def save(self, folder: Path) -> None:
         """Writes all that decides the next steps, besides the weights, into a checkpoint's folder."""

@@ -18,6 +18,7 @@ from seq2seq.model.device import autocast, evaluating
 from seq2seq.model.folder import TrainedModel
 from seq2seq.text.ids import Ids
 from seq2seq.text.lines import is_blank
+from seq2seq.train.pictures import Picture, attention_picture, shown_pair
 from seq2seq.train.prepare import HeldOut
 
 log = logging.getLogger(__name__)
@@ -33,17 +34,23 @@ class Measurement:
         loss: of all tokens of all sets, nats per token.
         seconds: that it took.
         scores: see `summary`.
-        hypotheses: the translations of each set.
+        samples: some translations, see `Validator.samples`.
+        pictures: see `pictures.attention_picture`.
     """
 
     loss: float
     seconds: float
     scores: dict[str, float]
-    hypotheses: list[list[str]]
+    samples: list[str]
+    pictures: dict[str, Picture]
 
     def values(self) -> dict[str, float]:
         """Returns the numbers by their names in metrics.jsonl."""
         return {"loss": self.loss, **self.scores, "seconds": self.seconds}
+
+    def text(self) -> str:
+        """Returns the most important numbers for the log."""
+        return f"loss {self.loss:.3f}  BLEU {self.scores['bleu']:.2f}  chrF {self.scores['chrf']:.2f}"
 
 
 class Validator:
@@ -64,6 +71,7 @@ class Validator:
         self.device_tokens = device_tokens
         self.precision = precision
         self._metrics = [_metrics(held_out) for held_out in sets]
+        self._shown = shown_pair(sets[0], trained.tokenizer)
 
     def measure(self) -> Measurement:
         """Measures the loss and the scores of translations by beam search.
@@ -77,7 +85,19 @@ class Validator:
             raise DivergedError(f"the validation loss is {loss}: training has diverged; lower train.learning_rate")
         hypotheses = self.translate()
         scores = self.scores(hypotheses)
-        return Measurement(loss, time.monotonic() - started, summary(self.sets, scores), hypotheses)
+        seconds = time.monotonic() - started
+        samples = self.samples(hypotheses, self.trained.settings.train.valid_samples)
+        pictures = {"attention": attention_picture(self.trained, *self._shown)}
+        return Measurement(loss, seconds, summary(self.sets, scores), samples, pictures)
+
+    def test(self) -> tuple[dict[str, float], list[str]]:
+        """Returns the scores of translations by their names in metrics.jsonl, and in words for each set."""
+        scores = self.scores(self.translate())
+        texts = [
+            f"{held_out.name} {held_out.direction}:\n{found.text()}"
+            for held_out, found in zip(self.sets, scores, strict=True)
+        ]
+        return summary(self.sets, scores), texts
 
     def loss(self) -> float:
         """Returns the mean negative log-likelihood per target token, nats, without label smoothing."""

@@ -1,0 +1,115 @@
+"""What is trained: the loop asks a task for its data, its model and its validation, and knows no more of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from seq2seq.config import LanguageModelSettings, Settings
+from seq2seq.data.batch import AnyBatch
+from seq2seq.data.order import Step
+from seq2seq.data.pools import Position
+from seq2seq.model.folder import AnyTrained
+from seq2seq.text.tokenizer import Tokenizer
+from seq2seq.train.checkpoint import Checkpoint
+from seq2seq.train.pictures import Picture
+
+
+class Data(Protocol):
+    """Examples in the order in which they are trained on."""
+
+    @property
+    def tokens_per_epoch(self) -> float | None:
+        """Tokens that are predicted in an epoch; None where a corpus is streamed."""
+
+    def steps(self, position: Position) -> Iterator[Step]:
+        """Yields the steps from a position on, without end."""
+
+
+class Measurement(Protocol):
+    """What a validation found."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+
+    @property
+    def samples(self) -> Sequence[str]:
+        """Some of the model's work to look at."""
+
+    @property
+    def pictures(self) -> Mapping[str, Picture]:
+        """Pictures of the model by their names in TensorBoard."""
+
+    def values(self) -> dict[str, float]:
+        """Returns the numbers by their names in metrics.jsonl."""
+
+    def text(self) -> str:
+        """Returns the most important numbers for the log."""
+
+
+class Validator(Protocol):
+    """Measures the task's model as it stands at each call."""
+
+    def measure(self) -> Measurement:
+        """Measures all that a validation shows.
+
+        Raises:
+            DivergedError: the loss is not finite.
+        """
+
+    def test(self) -> tuple[dict[str, float], list[str]]:
+        """Returns the numbers of a final test by their names in metrics.jsonl, and words for the log."""
+
+
+class Task(Protocol):
+    """Data that are prepared and, once it is built, the model.
+
+    Attributes:
+        tokenizer: trained on the training text, or taken along.
+        fingerprint: hash of the training and validation text; a resumed run must find the same.
+    """
+
+    tokenizer: Tokenizer
+    fingerprint: str
+
+    def data(self, device_tokens: int, world_size: int) -> Data:
+        """Returns the training data, cut for devices that hold so many padded tokens, and for so many ranks."""
+
+    def build(self, device: torch.device, before: Checkpoint | AnyTrained | None) -> AnyTrained:
+        """Builds the model with random weights; `before` is what it goes on from."""
+
+    def loss(self, batch: AnyBatch) -> Tensor:
+        """Returns the built model's summed loss of a batch, in nats, as it is trained on."""
+
+    def validator(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> Validator:
+        """Returns what measures the built model on the validation text."""
+
+    def tester(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> Validator | None:
+        """Returns what measures it on the test text, if the recipe names any."""
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Returns names and sizes of vocabulary, corpora and held-out text, for `--dry-run`."""
+
+    def held_per_token(self) -> int:
+        """Returns how many numbers a backward pass keeps for each token."""
+
+
+def open_task(settings: Settings, tokenizer: Tokenizer | None = None) -> Task:
+    """Prepares the data of a recipe; what has to be computed for it stays in the cache.
+
+    Args:
+        settings: the recipe.
+        tokenizer: one that is taken along; None: it is trained.
+
+    Raises:
+        DataError: a corpus cannot be used.
+    """
+    if isinstance(settings, LanguageModelSettings):
+        from seq2seq.train.language_model import LanguageModelTask
+
+        return LanguageModelTask(settings, tokenizer)
+    from seq2seq.train.translation import TranslationTask
+
+    return TranslationTask(settings, tokenizer)

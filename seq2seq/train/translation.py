@@ -1,0 +1,85 @@
+"""The task `translation`: pairs in, a Transformer out."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from seq2seq.config import TranslationSettings
+from seq2seq.data.batch import AnyBatch
+from seq2seq.data.order import TrainingData
+from seq2seq.data.store import describe_counts
+from seq2seq.model.folder import AnyTrained, TrainedModel, build_model
+from seq2seq.text.tokenizer import Tokenizer
+from seq2seq.train.checkpoint import Checkpoint
+from seq2seq.train.prepare import HeldOut, prepare
+from seq2seq.train.validate import Validator
+
+
+class TranslationTask:
+    """Translation; see `train.task.Task` for what its methods are.
+
+    Args:
+        settings: the recipe.
+        tokenizer: one that is taken along; None: it is trained.
+    """
+
+    def __init__(self, settings: TranslationSettings, tokenizer: Tokenizer | None) -> None:
+        self.settings = settings
+        self.prepared = prepare(settings, tokenizer)
+        self.tokenizer = self.prepared.tokenizer
+        self.fingerprint = self.prepared.fingerprint
+
+    def data(self, device_tokens: int, world_size: int) -> TrainingData:
+        """Returns the pairs in the order in which they are trained on."""
+        train = self.settings.train
+        held = device_tokens // 2 if train.r_drop else device_tokens  # R-Drop holds each pair twice
+        return TrainingData(self.prepared.pools, self.settings.seed, train.batch_tokens, held, world_size)
+
+    def build(self, device: torch.device, before: Checkpoint | AnyTrained | None) -> TrainedModel:
+        """Builds the model; what it was trained on before counts for the longest source."""
+        model = build_model(self.settings, self.tokenizer).to(device)
+        longest = self.prepared.max_source_length
+        if isinstance(before, Checkpoint | TrainedModel):
+            longest = max(longest, before.max_source_length)
+        self.trained = TrainedModel(model, self.tokenizer, self.settings, longest)
+        return self.trained
+
+    def loss(self, batch: AnyBatch) -> Tensor:
+        """Returns the summed loss with label smoothing and R-Drop."""
+        train = self.settings.train
+        summed: Tensor = self.trained.model(batch, train.label_smoothing, train.r_drop)[0]
+        return summed
+
+    def validator(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> Validator:
+        """Returns what measures loss, BLEU and chrF."""
+        return Validator(self.prepared.valid, self.trained, device_tokens, precision)
+
+    def tester(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> Validator | None:
+        """Returns the same for the test sets."""
+        if not self.prepared.test:
+            return None
+        return Validator(self.prepared.test, self.trained, device_tokens, precision)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Returns sizes for `--dry-run`."""
+        vocab, shared = self.tokenizer, " (shared)" if self.tokenizer.shared else ""
+        return [
+            ("vocabulary", f"{vocab.source_vocab_size:,} source, {vocab.target_vocab_size:,} target{shared}"),
+            *((f"corpus {store.name}", describe_counts(store.counts)) for store in self.prepared.stores),
+            ("validation", _sizes(self.prepared.valid)),
+            ("test", _sizes(self.prepared.test)),
+        ]
+
+    def held_per_token(self) -> int:
+        """A layer keeps about 14 rows of width D and 2 of width F (20 and 2 in the decoder), the loss 3 of width V."""
+        sizes = self.settings.model
+        encoder = (sizes.encoder_layers or sizes.layers) * (14 * sizes.d_model + 2 * sizes.d_feedforward)
+        decoder = (sizes.decoder_layers or sizes.layers) * (20 * sizes.d_model + 2 * sizes.d_feedforward)
+        return encoder + decoder + 3 * self.tokenizer.target_vocab_size
+
+
+def _sizes(sets: Sequence[HeldOut]) -> str:
+    """Says how many pairs the sets to validate or test on have."""
+    return ", ".join(f"{len(held_out.pairs):,} pairs {held_out.direction}" for held_out in sets) or "none"
