@@ -81,6 +81,44 @@ def tiny_recipe(folder: Path, **sections: dict[str, Any]) -> dict[str, Any]:
     return recipe
 
 
+def make_text(n: int, seed: int = 0) -> str:
+    """Lines of running text, blank ones between them; no two lines alike."""
+    return "".join(f"{source}\n" + "\n" * (i % 3 == 2) for i, (source, _) in enumerate(make_pairs(n, seed)))
+
+
+def text_recipe(folder: Path, **sections: dict[str, Any]) -> dict[str, Any]:
+    """A recipe for a language model of that text, which is written, that trains in seconds."""
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data/train.txt").write_text(make_text(300), encoding="utf-8")
+    recipe: dict[str, Any] = {
+        "task": "language_model",
+        "output": str(folder / "run"),
+        "data": {
+            "root": str(folder / "data"),
+            "train": [{"text": "train.txt"}],
+            "valid": {"share": 0.1},
+            "cache": str(folder / "cache"),
+        },
+        "tokenizer": {"type": "characters"},
+        "model": {"context": 16, "layers": 1, "d_model": 32, "heads": 2, "dropout": 0.1},
+        "train": {
+            "max_steps": 20,
+            "batch_tokens": 160,
+            "device_tokens": 64,
+            "learning_rate": 3e-3,
+            "warmup_steps": 5,
+            "log_every": 3,
+            "validate_every": 10,
+            "checkpoint_every": 10,
+            "average_last": 2,
+        },
+        "decode": {"max_new_tokens": 8},
+    }
+    for name, values in sections.items():
+        recipe[name] = {**recipe[name], **values}
+    return recipe
+
+
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
     """A folder with a small corpus below data/."""

@@ -144,10 +144,6 @@ class Tokenizer:
         joined = [[i for row in islice(rows, len(of_text)) for i in row[:-1]] for of_text in parts]
         return [_array([*row, EOS]) for row in joined]
 
-    def decode_texts(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of ids as it is, line breaks included; special ids must have been taken off."""
-        return self._target.decode([list(map(int, row)) for row in ids])
-
     def sample(self, pair: tuple[str, str], language: str | None, alpha: float, seed: int) -> tuple[Ids, Ids]:
         """Returns source and target ids of a pair with segmentations drawn at random; `seed` decides alone."""
         source, target = self._source.sample(pair[0], alpha, seed), self._target.sample(pair[1], alpha, seed + 1)
@@ -156,6 +152,11 @@ class Tokenizer:
     def decode_target(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Returns the text of target ids, each on one line; special ids must have been taken off."""
         return [one_line(text) for text in self._target.decode([list(map(int, row)) for row in ids])]
+
+    def decode_text(self, ids: Sequence[int]) -> str:
+        """Returns the text of target ids with its line breaks; special ids must have been taken off."""
+        (text,) = self._target.decode([list(map(int, ids))])
+        return text
 
     def source_pieces(self, ids: Sequence[Ids]) -> list[list[str]]:
         """Returns the pieces that source ids stand for."""

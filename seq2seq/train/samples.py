@@ -42,7 +42,7 @@ def written(trained: TrainedGPT, stores: Sequence[TokenStore], n: int) -> list[s
         ):
             for token in new:
                 texts[token.prompt].append(token.token)
-    return trained.tokenizer.decode_texts([[token for token in text if token != EOS] for text in texts])
+    return [trained.tokenizer.decode_text([token for token in text if token != EOS]) for text in texts]
 
 
 class _Window:
