@@ -345,3 +345,33 @@ def test_unfreezing_is_accepted_by_name(recipe_file: Write, corpus: Path) -> Non
     assert b"train.freeze: was ['encoder.*'], is []" in refused.stderr
     again = run("train", recipe, "train.max_steps=4", "--accept", "train.freeze", "--accept", "train.max_steps")
     assert again.returncode == 0
+
+
+def test_language_model_from_text_to_finished_run(tmp_path: Path) -> None:
+    import yaml
+    from conftest import make_text, text_recipe
+
+    recipe = text_recipe(tmp_path, tokenizer={"type": "sentencepiece", "vocab_size": 300, "training_lines": 200})
+    recipe["data"]["test"] = {"text": "test.txt", "documents": "lines"}
+    (tmp_path / "data/test.txt").write_text(make_text(20, seed=3))
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    dry = run("train", tmp_path / "recipe.yaml", "--dry-run")
+    assert dry.returncode == 0, dry.stderr.decode()
+    assert re.search(r"vocabulary +300\n", dry.stdout.decode())
+    assert re.search(r"validation +1 document, [\d,]+ tokens, [\d,]+ bytes\n", dry.stdout.decode())
+    done = run("train", tmp_path / "recipe.yaml")
+    assert done.returncode == 0, done.stderr.decode()
+    status = json.loads((tmp_path / "run/status.json").read_text())
+    assert (status["state"], status["step"]) == ("finished", 20)
+    assert 0 < status["test/bits_per_byte"] < 8
+    assert (tmp_path / "run/best/tokenizer/shared.model").exists()
+    assert b"this run is finished" in run("train", tmp_path / "recipe.yaml").stderr
+    wrong = run("translate", tmp_path / "run", stdin=b"text\n")
+    assert wrong.returncode == 4
+    assert b"is a language model, which continues text and does not translate" in wrong.stderr
+    longer = run("train", tmp_path / "recipe.yaml", "train.max_steps=25")
+    assert longer.returncode == 3
+    assert b"train.max_steps: was 20, is 25" in longer.stderr
+    averaged = run("average", tmp_path / "run", "--last", 2, "--output", tmp_path / "mean")
+    assert averaged.returncode == 0, averaged.stderr.decode()
+    assert (tmp_path / "mean/model.safetensors").exists()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_pairs
+from conftest import make_pairs, make_text
 
-from seq2seq.config import load_recipe
+from seq2seq.config import LanguageModelSettings, load_recipe
 from seq2seq.errors import DataError
 from seq2seq.train.distributed import Ranks
 from seq2seq.train.estimate import estimate
@@ -63,6 +63,47 @@ def test_recipe_of_files_on_a_stand_in(tmp_path: Path, name: str, languages: str
     status = run_small(tmp_path, name)
     if name == "multi30k_many":
         assert {"test/bleu/en-de", "test/bleu/en-fr", "test/bleu/en-cs"} <= status.keys()
+
+
+def text_of(folder: Path) -> None:
+    """Writes what stands in for the data of a language model's recipe."""
+    for file, n in (("input.txt", 400), ("train.txt", 400), ("valid.txt", 30)):
+        (folder / file).write_text(make_text(n))
+    import datasets
+
+    for place, split in (
+        ("Skylion007/openwebtext", "train"),
+        ("Salesforce/wikitext/wikitext-103-raw-v1", "validation"),
+    ):
+        (folder / place).mkdir(parents=True)
+        rows = [{"text": make_text(3, seed=i)} for i in range(100)]
+        datasets.Dataset.from_list(rows).to_parquet(folder / place / f"{split}-00000-of-00001.parquet")
+
+
+@pytest.mark.parametrize("path", sorted([*RECIPES.glob("gpt_*.yaml"), *RECIPES.glob("ladder/*")]), ids=lambda p: p.stem)
+def test_recipe_of_a_language_model_on_a_stand_in(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    text_of(tmp_path)
+    places = [f"data.root={tmp_path}", f"data.cache={tmp_path / 'cache'}", f"output={tmp_path / 'run'}"]
+    sizes = ["model.d_model=32", "model.heads=2", "model.context=16", "tokenizer.vocab_size=300"]
+    steps = ["train.max_steps=4", "train.batch_tokens=64", "train.validate_every=4", "train.checkpoint_every=2"]
+    settings = load_recipe(path, [*places, *sizes, *steps, "decode.max_new_tokens=4"]).settings
+    train(settings, Ranks(torch.device("cpu")))
+    status = json.loads((tmp_path / "run/status.json").read_text())
+    assert (status["state"], status["step"]) == ("finished", 4)
+    rows = dict(line.split("  ", 1) for line in estimate(settings, "cpu").splitlines())
+    assert int(rows["parameters"].strip().replace(",", "")) > 1000
+
+
+def test_gpt_recipes_have_the_sizes_they_promise() -> None:
+    from seq2seq.model.gpt import GPT
+
+    for name, vocabulary, millions in (("openwebtext", 50257, 124.4), ("shakespeare", 65, 10.8), ("books", 8000, 10.1)):
+        settings = load_recipe(RECIPES / f"gpt_{name}.yaml").settings
+        assert isinstance(settings, LanguageModelSettings)
+        with torch.device("meta"):
+            model = GPT(settings.model, vocabulary)
+        assert round(sum(p.numel() for p in model.parameters()) / 1e6, 1) == millions
 
 
 def test_download_failure_says_which_files_to_put_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
