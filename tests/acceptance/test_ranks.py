@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import text_recipe
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
@@ -109,6 +110,19 @@ def test_two_ranks_train_as_one(tmp_path: Path) -> None:
     log = (two / "train.log").read_text().splitlines()
     assert len([line for line in log if "  step " in line]) == 100
     assert len({line[20:] for line in log}) == len(log)  # behind the time: nothing is said twice
+
+
+def test_two_ranks_train_a_language_model_as_one(tmp_path: Path) -> None:
+    import yaml
+
+    recipe = text_recipe(tmp_path, train={"log_every": 1, "device_tokens": 32})
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    runs = [tmp_path / "one", tmp_path / "two"]
+    for ranks, run in enumerate(runs, 1):
+        done = torchrun(tmp_path, tmp_path / "recipe.yaml", f"output={run}", ranks=ranks)
+        assert done.returncode == 0, done.stderr
+    assert_same_training(runs[0], runs[1], 20)
+    assert names(runs[0]) == names(runs[1])
 
 
 @pytest.mark.slow
