@@ -27,9 +27,9 @@ FILES = {
     "gpt2": (["bpe.json"], ["source.json", "target.json"]),
 }
 
-# Where running text may be cut without changing its tokens: in front of a line break between two visible characters.
+# Where running text may be cut without changing its tokens: in front of a line break behind a visible character.
 # SentencePiece has a token of its own for it, GPT-2 cuts there too, before it looks for pairs to merge.
-CUT = re.compile(r"(?<=\S)(?=\n\S)")
+CUT = re.compile(r"(?<=\S)(?=\n)")
 
 
 def tag_piece(language: str) -> str:

@@ -9,15 +9,19 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import text_recipe
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from seq2seq.config import settings_from_dict
 from seq2seq.errors import ModelError
 from seq2seq.files import verify_manifest
-from seq2seq.model.folder import load_weights
+from seq2seq.model.folder import load_gpt
 from seq2seq.model.gpt import GPT
 from seq2seq.text.ids import EOS
-from seq2seq.text.tokenizer import Tokenizer
+from seq2seq.text.tokenizer import CUT, Tokenizer
+from seq2seq.train.distributed import Ranks
+from seq2seq.train.loop import train
 
 transformers = pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")
@@ -99,14 +103,34 @@ def test_the_folder_written_is_read_back(tool: ModuleType, tmp_path: Path) -> No
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     verify_manifest(tmp_path / "model")
-    settings = json.loads((tmp_path / "model/config.json").read_text(encoding="utf-8"))["settings"]
-    tokenizer = Tokenizer.load(tmp_path / "model/tokenizer")
-    model = GPT(tool.GPTSettings.model_validate(settings["model"]), tokenizer.target_vocab_size).eval()
-    load_weights(model, tmp_path / "model/model.safetensors")
-    torch.testing.assert_close(*log_probs(theirs, tmp_path / "gpt2", model, tokenizer), atol=1e-5, rtol=1e-5)
+    found = load_gpt(tmp_path / "model")
+    expected = log_probs(theirs, tmp_path / "gpt2", found.model, found.tokenizer)
+    torch.testing.assert_close(*expected, atol=1e-5, rtol=1e-5)
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 2
     assert "exists already" in again.stderr
+
+
+def test_training_goes_on_from_an_imported_model(tool: ModuleType, tmp_path: Path) -> None:
+    theirs = write_gpt2(tmp_path / "gpt2")
+    tool.save_gpt2(tmp_path / "model", *tool.import_gpt2(tmp_path / "gpt2"))
+    model = {"context": 64, "layers": 2, "d_model": 16, "heads": 4, "attention_dropout": 0.1}
+    steps = {"init_from": str(tmp_path / "model"), "max_steps": 2, "average_last": 0, "learning_rate": 1e-9}
+    recipe = text_recipe(tmp_path, model=model, tokenizer={"type": "gpt2"}, train=steps)
+    train(settings_from_dict({**recipe, "model": model}, "test"), Ranks(torch.device("cpu")))
+    tuned = load_gpt(tmp_path / "run/best")
+    close = log_probs(theirs, tmp_path / "gpt2", tuned.model, tuned.tokenizer)
+    torch.testing.assert_close(*close, atol=1e-3, rtol=1e-3)
+
+
+def test_long_text_has_the_tokens_of_the_whole(tool: ModuleType, tmp_path: Path) -> None:
+    write_gpt2(tmp_path)
+    _, tokenizer = tool.import_gpt2(tmp_path)
+    text = "".join(f"{TEXT}{' ' * (i % 3)}\n{chr(10) * (i % 4)}{' ' * (i % 2)}the dog\r\n\tsees" for i in range(50))
+    assert len(CUT.split(text)) > 30
+    (ids,), (whole,) = tokenizer.encode_texts([text]), tokenizer.encode_target([text])
+    assert ids.tolist() == whole.tolist()
+    assert tokenizer.decode_text(ids[:-1]) == text
 
 
 @pytest.mark.parametrize(
