@@ -59,8 +59,8 @@ def _language_model(settings: LanguageModelSettings) -> list[str]:
         )
     if train.batch_tokens < model.context:
         found.append(
-            f"train.batch_tokens ({train.batch_tokens}) is below model.context ({model.context}): no step trains on "
-            "a whole window; raise train.batch_tokens"
+            f"train.batch_tokens ({train.batch_tokens}) is below model.context ({model.context}): a step trains on "
+            "one whole window all the same; raise train.batch_tokens"
         )
     return found
 

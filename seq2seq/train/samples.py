@@ -9,7 +9,7 @@ from seq2seq.data.tokens import TokenStore
 from seq2seq.decode.sampling import Sampling, sample
 from seq2seq.model.device import autocast, evaluating
 from seq2seq.model.folder import TrainedGPT
-from seq2seq.text.ids import BOS, EOS, PAD, UNK
+from seq2seq.text.ids import EOS
 
 PROMPT = 32  # tokens of the held-out text that the model goes on from, at most a quarter of its window
 
@@ -21,8 +21,8 @@ def written(trained: TrainedGPT, stores: Sequence[TokenStore], n: int) -> list[s
     """
     settings = trained.settings
     context, ids = settings.model.context, stores[0].ids
-    length = max(1, min(PROMPT, context // 4))
-    prompts = [ids[start : start + length].tolist() for start in (len(ids) * i // n for i in range(n))]
+    length = max(1, min(PROMPT, context // 4, len(ids)))
+    prompts = [ids[start : start + length].tolist() for start in ((len(ids) - length) * i // n for i in range(n))]
     room = min(settings.decode.max_new_tokens, context - length)
     if not prompts or room < 1:
         return []
@@ -37,7 +37,7 @@ def written(trained: TrainedGPT, stores: Sequence[TokenStore], n: int) -> list[s
             keys=[[(settings.seed, i)] for i in range(n)],
             max_lengths=[room] * n,
             eos=EOS,
-            forbidden=(PAD, UNK, BOS),
+            forbidden=trained.tokenizer.unspoken,
             device=trained.device,
         ):
             for token in new:
