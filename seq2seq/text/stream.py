@@ -49,9 +49,8 @@ class TextStream:
 
 def _unfinished(text: str) -> int:
     """Returns how many characters at the end of a text may still become others."""
-    if text.endswith(ESCAPE):
-        return 1
-    return min(UNFINISHED, len(text) - len(text.rstrip(REPLACEMENT)))
+    begun = min(UNFINISHED, len(text) - len(text.rstrip(REPLACEMENT)))
+    return begun + text[: len(text) - begun].endswith(ESCAPE)
 
 
 class StopStrings:
