@@ -135,6 +135,16 @@ def test_score_of_a_translation_is_that_of_the_search(trained: Path, tmp_path: P
     assert f"2 lines, {tokens} tokens, perplexity 1." in out.stderr.decode()
 
 
+def test_a_translation_model_is_not_taken_for_a_language_model(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("RED DOG.\n")
+    out = run("score", trained / "run", "--target", tmp_path / "target")
+    assert out.returncode == 2
+    assert b"error: the model translates: give --source" in out.stderr
+    out = run("generate", trained / "run", "--prompt", "red")
+    assert out.returncode == 4
+    assert b"error: the model is one of task translation, must be of task language_model" in out.stderr
+
+
 def test_average_of_checkpoints(trained: Path, tmp_path: Path) -> None:
     out = run("average", trained / "run", "--last", 2, "--output", tmp_path / "average")
     assert b"steps 250, 300" in out.stderr
@@ -318,7 +328,7 @@ def test_sigterm_saves_and_exits_143(recipe_file: Write, corpus: Path) -> None:
     assert (corpus / f"run/checkpoints/step-{status['step']:08d}/MANIFEST.json").exists()
 
 
-@pytest.mark.parametrize("command", ["train", "translate", "evaluate", "score", "average"])
+@pytest.mark.parametrize("command", ["train", "translate", "evaluate", "score", "generate", "average"])
 def test_help_is_quick(command: str) -> None:
     out = run(command, "--help")
     assert out.returncode == 0
