@@ -124,8 +124,9 @@ class Generator:
         self.model, self.decode = language_model(trained)
         self.tokenizer = trained.tokenizer
         self.cached = cached
-        window = self.decode.batch_tokens // self.model.settings.context
-        self._rows = max(1, min(batch_size or window, MAX_SCORES // self.tokenizer.target_vocab_size))
+        windows = self.decode.batch_tokens // self.model.settings.context
+        # Filters and draws hold several copies of the scores, in double precision.
+        self._rows = max(1, min(batch_size or windows, MAX_SCORES // (8 * self.tokenizer.target_vocab_size)))
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", batch_size: int | None = None, **decode: Any) -> "Generator":
