@@ -22,7 +22,7 @@ from seq2seq.errors import Seq2SeqError
 
 if TYPE_CHECKING:
     from seq2seq.decode.scorer import LineScore
-    from seq2seq.model.folder import TrainedModel
+    from seq2seq.model.folder import TrainedGPT, TrainedModel
 
 
 @command
@@ -62,17 +62,16 @@ def main(
     from pathlib import Path
 
     from seq2seq.model.device import choose_device
-    from seq2seq.model.folder import find_model, load_model
+    from seq2seq.model.folder import TrainedModel, find_model, load_any
 
-    trained = load_model(find_model(Path(model)), choose_device(device), given(decode))
-    is_translation = trained.settings.task == "translation"
+    trained = load_any(find_model(Path(model)), choose_device(device), given(decode))
     scores = _scores(trained, source, target, target_language)
     total, n_tokens, n_lines = 0.0, 0, 0
     with open_output(output) as out:
         for line in scores:
             if form == "jsonl":
                 text = json.dumps(line.record(), ensure_ascii=False)
-            elif is_translation:
+            elif isinstance(trained, TrainedModel):
                 text = f"{line.log_prob:.6f}"
             else:
                 text = f"{line.log_prob:.6f}\t{math.nan if line.perplexity is None else line.perplexity:.4f}"
@@ -84,7 +83,7 @@ def main(
 
 
 def _scores(
-    trained: "TrainedModel", source: str | None, target: str, target_language: str | None
+    trained: "TrainedModel | TrainedGPT", source: str | None, target: str, target_language: str | None
 ) -> "Iterator[LineScore]":
     """Returns the scores of the lines of a file, or of a pair of files.
 
@@ -94,10 +93,11 @@ def _scores(
     from pathlib import Path
 
     from seq2seq.decode.scorer import Scorer, TextScorer
+    from seq2seq.model.folder import TrainedModel
     from seq2seq.text.corpora import aligned_lines
     from seq2seq.text.lines import read_lines
 
-    if trained.settings.task == "translation":
+    if isinstance(trained, TrainedModel):
         if source is None:
             raise Seq2SeqError("the model translates: give --source, the text that --target is a translation of")
         return Scorer(trained, target_language).score_stream(aligned_lines(Path(source), Path(target)))

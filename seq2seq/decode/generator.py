@@ -11,14 +11,14 @@ import numpy as np
 
 from seq2seq.decode.beam import LengthPenalty, beam_search
 from seq2seq.decode.sampling import End, NewToken, Sampling, sample
-from seq2seq.decode.scorer import language_model, token_log_probs
+from seq2seq.decode.scorer import token_log_probs
 from seq2seq.decode.stepper import GPTStepper
 from seq2seq.decode.translator import MAX_SCORES
 from seq2seq.decode.windows import window_start
 from seq2seq.errors import ModelError, Seq2SeqError
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import autocast, choose_device, evaluating
-from seq2seq.model.folder import TrainedModel, find_model, load_model
+from seq2seq.model.folder import TrainedGPT, find_model, load_gpt
 from seq2seq.text.ids import EOS
 from seq2seq.text.lines import in_chunks
 from seq2seq.text.stream import StopStrings, TextStream
@@ -75,7 +75,7 @@ class _Writing:
     """
 
     def __init__(self, prompt: str, tokenizer: Tokenizer, key: tuple[int, ...], stop: Sequence[str]) -> None:
-        (row,) = tokenizer.encode_target([prompt])
+        (row,) = tokenizer.encode_texts([prompt])
         ids = row[:-1].tolist()
         self.prompt, self.key = prompt, key
         self.start = ids or [EOS]
@@ -114,14 +114,11 @@ class Generator:
         trained: the model, on its device; `trained.settings.decode` says how the next token is chosen.
         batch_size: texts written at once at the most; None: as many as `decode.batch_tokens` allows.
         cached: whether the model keeps what it has computed for the tokens in its window; the text is the same.
-
-    Raises:
-        ModelError: it is no language model.
     """
 
-    def __init__(self, trained: TrainedModel, batch_size: int | None = None, cached: bool = True) -> None:
+    def __init__(self, trained: TrainedGPT, batch_size: int | None = None, cached: bool = True) -> None:
         self.trained = trained
-        self.model, self.decode = language_model(trained)
+        self.model, self.decode = trained.model, trained.settings.decode
         self.tokenizer = trained.tokenizer
         self.cached = cached
         windows = self.decode.batch_tokens // self.model.settings.context
@@ -142,7 +139,7 @@ class Generator:
             ModelError: there is no usable model, or it is no language model.
             RecipeError: a decode setting does not exist or has no valid value.
         """
-        return cls(load_model(find_model(Path(path)), choose_device(device), decode), batch_size)
+        return cls(load_gpt(find_model(Path(path)), choose_device(device), decode), batch_size)
 
     def generate(
         self,

@@ -9,17 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from seq2seq.config import GenerateSettings, LanguageModelSettings
-from seq2seq.config.common import AnySettings
 from seq2seq.data.batch import Batch, TokenBatch, cut_by_tokens
 from seq2seq.decode.translator import MAX_SCORES, STREAM_LINES
 from seq2seq.decode.windows import windows
-from seq2seq.errors import ModelError
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import autocast, choose_device, evaluating
-from seq2seq.model.folder import TrainedModel, find_model, load_model
+from seq2seq.model.folder import TrainedGPT, TrainedModel, find_model, load_model
 from seq2seq.model.gpt import GPT
 from seq2seq.text.ids import PAD, Ids
 from seq2seq.text.lines import in_chunks
@@ -112,14 +108,10 @@ class TextScorer:
 
     Args:
         trained: the model, on its device.
-
-    Raises:
-        ModelError: it is no language model.
     """
 
-    def __init__(self, trained: TrainedModel) -> None:
+    def __init__(self, trained: TrainedGPT) -> None:
         self.trained = trained
-        self.model, self.decode = language_model(trained)
 
     def score_stream(self, texts: Iterable[str]) -> Iterator[LineScore]:
         """Yields the score of each text in bounded memory."""
@@ -129,28 +121,15 @@ class TextScorer:
 
     def score(self, texts: Sequence[str]) -> list[LineScore]:
         """Returns the score of each text."""
-        tokenizer = self.trained.tokenizer
-        rows = tokenizer.encode_target(texts)
-        with evaluating(self.model), autocast(self.trained.decode_precision, self.trained.device):
-            # The eos behind a text becomes the one in front of it.
-            found = token_log_probs(self.model, [np.roll(row, 1) for row in rows], self.decode.batch_tokens)
+        trained, tokenizer = self.trained, self.trained.tokenizer
+        rows = tokenizer.encode_texts(texts)
+        begun = [np.roll(row, 1) for row in rows]  # the eos behind a text becomes the one in front of it
+        with evaluating(trained.model), autocast(trained.decode_precision, trained.device):
+            found = token_log_probs(trained.model, begun, trained.settings.decode.batch_tokens)
         return [
             LineScore(math.fsum(log_probs), pieces, log_probs)
             for log_probs, pieces in zip(found, tokenizer.target_pieces([row[:-1] for row in rows]), strict=True)
         ]
-
-
-def language_model(trained: TrainedModel) -> tuple[GPT, GenerateSettings]:
-    """Returns a language model as what it is, with its decode settings.
-
-    Raises:
-        ModelError: it is another model.
-    """
-    model: nn.Module = trained.model
-    settings: AnySettings = trained.settings
-    if not isinstance(model, GPT) or not isinstance(settings, LanguageModelSettings):
-        raise ModelError(f"the model is one of task {settings.task}, must be of task language_model")
-    return model, settings.decode
 
 
 def token_log_probs(model: GPT, rows: Sequence[Ids], batch_tokens: int) -> list[list[float]]:

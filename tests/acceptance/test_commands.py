@@ -142,7 +142,7 @@ def test_a_translation_model_is_not_taken_for_a_language_model(trained: Path, tm
     assert b"error: the model translates: give --source" in out.stderr
     out = run("generate", trained / "run", "--prompt", "red")
     assert out.returncode == 4
-    assert b"error: the model is one of task translation, must be of task language_model" in out.stderr
+    assert b"is a translation model, which cannot continue text" in out.stderr
 
 
 def test_average_of_checkpoints(trained: Path, tmp_path: Path) -> None:

@@ -14,75 +14,79 @@ from click.testing import CliRunner, Result
 
 from seq2seq.cli import generate, score
 from seq2seq.config import LanguageModelSettings
-from seq2seq.decode import generator
 from seq2seq.decode.generator import Generator
-from seq2seq.model import folder
-from seq2seq.model.folder import TrainedModel
-from seq2seq.model.gpt import GPT
+from seq2seq.files import atomic_folder
+from seq2seq.model.folder import TrainedGPT, build_model, save_model
 from seq2seq.text.codecs import CharacterCodec
 from seq2seq.text.tokenizer import Tokenizer
 
 LETTERS = "abcdefgh é\n日"
 
 
-def load(path: Path, device: torch.device | None = None, decode: Mapping[str, Any] | None = None) -> TrainedModel:
+def save(path: Path, **decode: Any) -> Path:
+    """Writes the folder of a tiny model with random weights."""
     recipe = {
         "task": "language_model",
         "output": "run",
         "data": {"train": [{"text": "a.txt"}], "valid": {"share": 0.1}},
+        "tokenizer": {"type": "characters"},
         "model": {"layers": 1, "d_model": 16, "heads": 2, "context": 16},
-        "decode": {"max_new_tokens": 20, **(decode or {})},
+        "decode": {"max_new_tokens": 20, **decode},
     }
     settings = LanguageModelSettings.model_validate(recipe)
     tokenizer = Tokenizer([CharacterCodec.train([LETTERS], 100, 1.0, []).content], "characters")
     torch.manual_seed(3)
-    model = GPT(settings.model, tokenizer.target_vocab_size)
-    return TrainedModel(model.eval(), tokenizer, settings, 16)  # type: ignore[arg-type]
+    with atomic_folder(path) as temporary:
+        save_model(temporary, TrainedGPT(build_model(settings, tokenizer), tokenizer, settings))
+    return path
 
 
-@pytest.fixture(autouse=True)
-def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (generator, folder):
-        monkeypatch.setattr(module, "find_model", Path)
-        monkeypatch.setattr(module, "load_model", load)
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("models") / "model")
 
 
-def run(*arguments: object, stdin: bytes = b"") -> Result:
-    return CliRunner().invoke(generate.main, ["model", "--device", "cpu", *map(str, arguments)], input=stdin)
+def run(model: Path, *arguments: object, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(generate.main, [str(model), "--device", "cpu", *map(str, arguments)], input=stdin)
 
 
-def texts(prompts: list[str], n: int = 1, decode: Mapping[str, Any] | None = None, **options: Any) -> list[str]:
-    found = Generator(load(Path(), decode=decode)).generate(prompts, n, **options)
+def texts(
+    model: Path, prompts: list[str], n: int = 1, decode: Mapping[str, Any] | None = None, **options: Any
+) -> list[str]:
+    found = Generator.load(model, "cpu", **(decode or {})).generate(prompts, n, **options)
     return [continuation.prompt + continuation.text for row in found for continuation in row]
 
 
-def test_a_prompt_is_continued() -> None:
-    assert run("--prompt", "abé").stdout_bytes.decode() == texts(["abé"])[0] + "\n"
+def test_a_prompt_is_continued(model: Path) -> None:
+    assert run(model, "--prompt", "abé").stdout_bytes.decode() == texts(model, ["abé"])[0] + "\n"
     settings = {"temperature": 0.5, "top_k": 3, "top_p": 0.9, "min_p": 0.01, "repetition_penalty": 1.1}
     options = [word for key, value in settings.items() for word in (f"--{key.replace('_', '-')}", value)]
-    found = run("--prompt", "", *options, "--max-new-tokens", 9, "--seed", 5, "--stop", "a", "--stop", "日é")
+    found = run(model, "--prompt", "", *options, "--max-new-tokens", 9, "--seed", 5, "--stop", "a", "--stop", "日é")
     decode = settings | {"max_new_tokens": 9}
-    assert found.stdout_bytes.decode() == texts([""], decode=decode, seed=5, stop=["a", "日é"])[0] + "\n"
-    assert run("--prompt", "b", "--beam-size", 2).stdout == texts(["b"], decode={"beam_size": 2})[0] + "\n"
+    assert found.stdout_bytes.decode() == texts(model, [""], decode=decode, seed=5, stop=["a", "日é"])[0] + "\n"
+    assert (
+        run(model, "--prompt", "b", "--beam-size", 2).stdout == texts(model, ["b"], decode={"beam_size": 2})[0] + "\n"
+    )
 
 
-def test_many_prompts_from_a_file_and_from_stdin(tmp_path: Path) -> None:
+def test_many_prompts_from_a_file_and_from_stdin(model: Path, tmp_path: Path) -> None:
     prompts = ["ab", "", "é日", "ab"]
     lines = ("\n".join(prompts) + "\n").encode()
     (tmp_path / "prompts").write_bytes(lines)
-    expected = "-----\n".join(text + "\n" for text in texts(prompts, 2))
-    assert run("--samples", 2, stdin=lines).stdout_bytes.decode() == expected
+    expected = "-----\n".join(text + "\n" for text in texts(model, prompts, 2))
+    assert run(model, "--samples", 2, stdin=lines).stdout_bytes.decode() == expected
     output = tmp_path / "out"
-    assert run("--input", tmp_path / "prompts", "--samples", 2, "--output", output).stdout == ""
+    assert run(model, "--input", tmp_path / "prompts", "--samples", 2, "--output", output).stdout == ""
     assert output.read_bytes().decode() == expected
 
 
-def test_jsonl() -> None:
+def test_jsonl(model: Path) -> None:
     found = [
-        json.loads(line) for line in run("--format", "jsonl", "--samples", 3, stdin=b"ab\nc\n").stdout.splitlines()
+        json.loads(line)
+        for line in run(model, "--format", "jsonl", "--samples", 3, stdin=b"ab\nc\n").stdout.splitlines()
     ]
     assert [record["prompt"] for record in found] == ["ab"] * 3 + ["c"] * 3
-    assert [record["prompt"] + record["text"] for record in found] == texts(["ab", "c"], 3)
+    assert [record["prompt"] + record["text"] for record in found] == texts(model, ["ab", "c"], 3)
     for record in found:
         assert set(record) == {"prompt", "text", "end", "log_prob", "tokens", "token_log_probs"}
         assert record["log_prob"] == pytest.approx(sum(record["token_log_probs"]))
@@ -109,12 +113,12 @@ class Terminal(io.TextIOWrapper):
         return True
 
 
-def test_on_a_terminal_text_appears_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_text_appears_as_it_is_written(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
-    generate.main(["model", "--prompt", "日a", "--samples", "2", "--device", "cpu"], standalone_mode=False)
+    generate.main([str(model), "--prompt", "日a", "--samples", "2", "--device", "cpu"], standalone_mode=False)
     pieces = [piece.decode() for piece in terminal.raw_pieces.pieces]  # whole characters each
-    assert "".join(pieces) == "-----\n".join(text + "\n" for text in texts(["日a"], 2))
+    assert "".join(pieces) == "-----\n".join(text + "\n" for text in texts(model, ["日a"], 2))
     assert all(len(piece) == 1 or piece in ("日a", "-----\n") for piece in pieces)
 
 
@@ -129,25 +133,23 @@ def test_on_a_terminal_text_appears_as_it_is_written(monkeypatch: pytest.MonkeyP
         (["--prompt", "a", "--temperature", "-1"], "Invalid value for '--temperature'"),
     ],
 )
-def test_options_that_make_no_sense(options: list[str], message: str) -> None:
-    found = run(*options)
+def test_options_that_make_no_sense(model: Path, options: list[str], message: str) -> None:
+    found = run(model, *options)
     assert found.exit_code == 2
     assert message in found.stderr
 
 
-def test_drawing_by_option_overrules_a_recipe_that_searches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        generator, "load_model", lambda path, device, decode: load(path, device, {"beam_size": 2} | decode)
-    )
-    assert run("--prompt", "a").stdout == texts(["a"], decode={"beam_size": 2})[0] + "\n"
-    assert run("--prompt", "a", "--top-k", 4).stdout == texts(["a"], decode={"top_k": 4})[0] + "\n"
+def test_drawing_by_option_overrules_a_recipe_that_searches(model: Path, tmp_path: Path) -> None:
+    searching = save(tmp_path / "searching", beam_size=2)
+    assert run(searching, "--prompt", "a").stdout == texts(model, ["a"], decode={"beam_size": 2})[0] + "\n"
+    assert run(searching, "--prompt", "a", "--top-k", 4).stdout == texts(model, ["a"], decode={"top_k": 4})[0] + "\n"
 
 
-def test_scores_of_lines(tmp_path: Path) -> None:
+def test_scores_of_lines(model: Path, tmp_path: Path) -> None:
     lines = ["ab", "", "é日" * 20]
     target = tmp_path / "lines"
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    arguments = ["model", "--target", str(target), "--device", "cpu"]
+    arguments = [str(model), "--target", str(target), "--device", "cpu"]
     plain = CliRunner().invoke(score.main, arguments)
     records = [
         json.loads(row) for row in CliRunner().invoke(score.main, [*arguments, "--format", "jsonl"]).stdout.splitlines()

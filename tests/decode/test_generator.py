@@ -1,7 +1,6 @@
 """Continuing and scoring texts: the same whatever the batch, the cache and the way it is asked for."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,11 @@ from torch import nn
 
 from seq2seq.config import LanguageModelSettings
 from seq2seq.decode.generator import Continuation, Generator
-from seq2seq.decode.scorer import TextScorer, language_model, token_log_probs
+from seq2seq.decode.scorer import TextScorer, token_log_probs
 from seq2seq.decode.stepper import GPTStepper
 from seq2seq.decode.windows import window_start, windows
 from seq2seq.errors import ModelError, Seq2SeqError
-from seq2seq.model.folder import TrainedModel
+from seq2seq.model.folder import TrainedGPT
 from seq2seq.model.gpt import GPT
 from seq2seq.text.codecs import CharacterCodec
 from seq2seq.text.ids import EOS, UNK
@@ -26,7 +25,7 @@ PROMPTS = ["abc", "", "h", "ab\nba", "cab", "é日é" * 9, "a" * 16, "b" * 17, "
 GREEDY: dict[str, Any] = {"temperature": 0.0}
 
 
-def build(context: int = CONTEXT, positions: str = "learned", **decode: Any) -> TrainedModel:
+def build(context: int = CONTEXT, positions: str = "learned", **decode: Any) -> TrainedGPT:
     """A tiny model with random weights, which writes anything; `decode` are its settings."""
     recipe = {
         "task": "language_model",
@@ -43,7 +42,7 @@ def build(context: int = CONTEXT, positions: str = "learned", **decode: Any) -> 
         nn.init.normal_(parameter, std=0.3)
     with torch.no_grad():  # so that texts end at different lengths
         model.token_embedding.weight[EOS] *= 0.3
-    return TrainedModel(model.eval(), tokenizer, settings, context)  # type: ignore[arg-type]
+    return TrainedGPT(model.eval(), tokenizer, settings)
 
 
 def flat(found: list[list[Continuation]]) -> list[Continuation]:
@@ -93,23 +92,23 @@ def test_small_and_odd_windows(context: int) -> None:
     trained = build(context)
     for (a,), (b,) in zip(*(Generator(trained, cached=c).generate(PROMPTS) for c in (True, False)), strict=True):
         assert a.ids == b.ids
-        row = np.array([*(trained.tokenizer.encode_target([a.prompt])[0][:-1].tolist() or [EOS]), *a.ids])
-        scores = token_log_probs(trained.model, [row], 10)[0]  # type: ignore[arg-type]
+        row = np.array([*(trained.tokenizer.encode_texts([a.prompt])[0][:-1].tolist() or [EOS]), *a.ids])
+        scores = token_log_probs(trained.model, [row], 10)[0]
         assert scores[-len(a.ids) :] == pytest.approx(a.token_log_probs, abs=1e-4)
 
 
 def test_a_step_is_the_model_on_the_window() -> None:
     model, rows = build().model, torch.randint(4, 15, (3, 50), generator=torch.Generator().manual_seed(1))
-    stepper = GPTStepper(model, rows[:, :5].tolist(), log_probs=True)  # type: ignore[arg-type]
+    stepper = GPTStepper(model, rows[:, :5].tolist(), log_probs=True)
     with torch.no_grad():
         assert stepper.start(1) == 3
         for n in range(5, 50):
             window = rows[:, window_start(n, CONTEXT) : n]
-            expected = model.logits(model.hidden(window)[:, -1]).log_softmax(-1)  # type: ignore[arg-type]
+            expected = model.logits(model.hidden(window)[:, -1]).log_softmax(-1)
             torch.testing.assert_close(stepper.step(rows[:, n - 1]), expected, atol=1e-5, rtol=0)
     with pytest.raises(ValueError, match="the same number of tokens"):
-        GPTStepper(model, [[4, 5], [4]])  # type: ignore[arg-type]
-    GPTStepper(model, [[4] * 16, [4] * 24])  # type: ignore[arg-type]  # both see 15 tokens
+        GPTStepper(model, [[4, 5], [4]])
+    GPTStepper(model, [[4] * 16, [4] * 24])  # both see 15 tokens
 
 
 @pytest.mark.parametrize("decode", [{}, {"beam_size": 3}], ids=str)
@@ -145,9 +144,9 @@ def test_a_wide_beam_is_exhaustive() -> None:
     letters = range(UNK + 3, trained.tokenizer.target_vocab_size)
     texts = [[], *([a] for a in letters), *([a, b] for a in letters for b in letters)]
     for prompt in ("abc", "b" * 17):
-        start = trained.tokenizer.encode_target([prompt])[0][:-1].tolist()
+        start = trained.tokenizer.encode_texts([prompt])[0][:-1].tolist()
         rows = [np.array([*start, *text, EOS]) for text in texts]
-        totals = [sum(row[len(start) - 1 :]) for row in token_log_probs(trained.model, rows, 10**6)]  # type: ignore[arg-type]
+        totals = [sum(row[len(start) - 1 :]) for row in token_log_probs(trained.model, rows, 10**6)]
         best = sorted(range(len(texts)), key=lambda i: -totals[i])[:5]
         found = Generator(trained).generate([prompt], 5, max_new_tokens=2)[0]
         assert [continuation.ids[:2] for continuation in found] == [[*texts[i], EOS][:2] for i in best]
@@ -157,7 +156,7 @@ def test_a_prompt_without_tokens_is_the_beginning_of_a_text() -> None:
     trained = build(**GREEDY)
     (found,) = Generator(trained).generate([""], max_new_tokens=1)[0]
     with torch.no_grad():
-        logits = trained.model.logits(trained.model.hidden(torch.tensor([[EOS]]))[0, -1])  # type: ignore[arg-type]
+        logits = trained.model.logits(trained.model.hidden(torch.tensor([[EOS]]))[0, -1])
     logits[: UNK + 2] = -math.inf
     assert found.ids == [int(logits.argmax())]
     assert Generator(trained).generate(["\udcff"]) == Generator(trained).generate(["?"])
@@ -238,17 +237,9 @@ def test_what_a_record_holds() -> None:
     assert "".join(found.tokens).removesuffix("<eos>") == found.text
 
 
-@pytest.mark.parametrize("make", [Generator, TextScorer, language_model])
-def test_another_model_is_refused(make: Callable[[TrainedModel], object]) -> None:
-    trained = build()
-    wrong = TrainedModel(nn.Linear(1, 1), trained.tokenizer, trained.settings, 4)  # type: ignore[arg-type]
-    with pytest.raises(ModelError, match="must be of task language_model"):
-        make(wrong)
-
-
 def test_weights_that_are_no_numbers_are_said_to_be() -> None:
     for decode in ({}, {"beam_size": 2}):
         trained = build(**decode)
-        trained.model.norm.weight.data.fill_(math.nan)  # type: ignore[attr-defined]
+        trained.model.norm.weight.data.fill_(math.nan)
         with pytest.raises(ModelError, match="weights are unusable"):
             Generator(trained).generate(["a"])

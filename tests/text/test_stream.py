@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from conftest import make_pairs
 
-from seq2seq.config import TokenizerSettings
+from seq2seq.config import GPTTokenizerSettings, TokenizerSettings
 from seq2seq.text.stream import CONTEXT, StopStrings, TextStream
 from seq2seq.text.tokenizer import Tokenizer
 
@@ -20,13 +20,17 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["lossless", "sentencepiece", "characters", "gpt2"])
+@pytest.fixture(scope="module", params=["running", "lossless", "sentencepiece", "characters", "bytes", "gpt2"])
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     text = "the old house sees the red dog, and the red dog sees the old house. "
     if request.param == "gpt2":
         library = pytest.importorskip("tokenizers").ByteLevelBPETokenizer()
         library.train_from_iterator([text], vocab_size=300, special_tokens=["<|endoftext|>"], show_progress=False)
         return Tokenizer([library.to_str().encode()], "gpt2")
+    if request.param == "bytes":
+        return Tokenizer.train_on_text([text], GPTTokenizerSettings(type="bytes"))
+    if request.param == "running":
+        return Tokenizer.train_on_text([a for a, _ in make_pairs(100)], GPTTokenizerSettings(vocab_size=310))
     kind = "characters" if request.param == "characters" else "sentencepiece"
     lossless = request.param == "lossless"
     settings = TokenizerSettings(type=kind, lossless=lossless, vocab_size=330 if lossless else 60)
