@@ -328,6 +328,28 @@ def test_sigterm_saves_and_exits_143(recipe_file: Write, corpus: Path) -> None:
     assert (corpus / f"run/checkpoints/step-{status['step']:08d}/MANIFEST.json").exists()
 
 
+def test_a_language_model_from_text_to_text(tmp_path: Path) -> None:
+    import yaml
+    from conftest import text_recipe
+
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(text_recipe(tmp_path)))
+    done = run("train", tmp_path / "recipe.yaml")
+    assert done.returncode == 0, done.stderr.decode()
+    out = run("generate", tmp_path / "run", "--samples", 2, "--format", "jsonl", stdin=b"red dog\n\n")
+    assert out.returncode == 0, out.stderr.decode()
+    records = [json.loads(line) for line in out.stdout.splitlines()]
+    assert [record["prompt"] for record in records] == ["red dog", "red dog", "", ""]
+    begun = [record for record in records if not record["prompt"] and "\n" not in record["text"]]
+    (tmp_path / "lines").write_text("".join(record["text"] + "\n" for record in begun))
+    out = run("score", tmp_path / "run", "--target", tmp_path / "lines", "--format", "jsonl")
+    scores = [json.loads(line)["token_log_probs"] for line in out.stdout.splitlines()]
+    for score, record in zip(scores, begun, strict=True):
+        assert score == pytest.approx(record["token_log_probs"][: len(score)], abs=1e-4)
+    out = run("translate", tmp_path / "run", stdin=b"red dog\n")
+    assert out.returncode == 4
+    assert b"is a language model, which continues text and does not translate" in out.stderr
+
+
 @pytest.mark.parametrize("command", ["train", "translate", "evaluate", "score", "generate", "average"])
 def test_help_is_quick(command: str) -> None:
     out = run(command, "--help")
