@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seq2seq.decode.generator import Generator
     from seq2seq.decode.translator import Translator
 
 __version__ = "0.1.0"
-__all__ = ["Translator", "__version__"]
+__all__ = ["Generator", "Translator", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,4 +16,8 @@ def __getattr__(name: str) -> Any:
         from seq2seq.decode.translator import Translator
 
         return Translator
+    if name == "Generator":
+        from seq2seq.decode.generator import Generator
+
+        return Generator
     raise AttributeError(f"module 'seq2seq' has no attribute {name!r}")

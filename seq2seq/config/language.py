@@ -158,6 +158,10 @@ class GenerateSettings(Section):
     """By how much tokens that have occurred already become less probable (Keskar et al. 2019); 1: not at all."""
     max_new_tokens: int = Field(default=256, ge=1)
     """Longest continuation in tokens."""
+    beam_size: int = Field(default=0, ge=0, le=1000)
+    """Hypotheses followed at once in search for the most probable text; 1: greedy search; 0: tokens are drawn."""
+    batch_tokens: int = Field(default=16_384, ge=1)
+    """Tokens that are read at once when lines are scored, or that the windows of texts written at once may hold."""
     precision: Precision = "auto"
     """Number format of the model; auto: bf16 where the hardware gains by it, else fp32."""
 

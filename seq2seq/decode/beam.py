@@ -93,7 +93,7 @@ def beam_search(
     *,
     beam_size: int,
     max_lengths: Sequence[int],
-    bos: int,
+    bos: int | Sequence[int],
     eos: int,
     n_best: int = 1,
     min_length: int = 0,
@@ -111,7 +111,7 @@ def beam_search(
         stepper: gives log-probabilities.
         beam_size: K, hypotheses that are followed at once.
         max_lengths: for each sentence the longest hypothesis in tokens, eos not counted; there it is made to end.
-        bos: id of the token in front of each hypothesis.
+        bos: id of the token in front of each hypothesis, or one for each sentence: the last of its prompt.
         eos: id of the token that ends it.
         n_best: hypotheses returned for each sentence, at most `beam_size`.
         min_length: the shortest hypothesis in tokens, eos not counted.
@@ -130,7 +130,7 @@ def beam_search(
         raise ValueError(f"n_best is {n_best}, more than beam_size, {beam_size}")
     everyone = sentences = [_Sentence(max_lengths[i]) for i in range(stepper.start(beam_size))]
     # [B, K, 1 + length] and [B, K]; B shrinks as sentences end.
-    tokens = torch.full((len(sentences), beam_size, 1), bos, device=device)
+    tokens = torch.tensor(bos, device=device).view(-1, 1, 1).expand(len(sentences), beam_size, 1)
     scores = torch.full((len(sentences), beam_size), NEVER, device=device)
     scores[:, 0] = 0.0  # the beams of a sentence start alike: only one of them counts
     for length in count():

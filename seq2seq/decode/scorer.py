@@ -1,4 +1,4 @@
-"""How probable given translations are under a model."""
+"""How probable given translations or texts are under a model."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,24 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 import torch.nn.functional as F
 
-from seq2seq.data.batch import Batch, cut_by_tokens
-from seq2seq.decode.translator import STREAM_LINES
+from seq2seq.data.batch import Batch, TokenBatch, cut_by_tokens
+from seq2seq.decode.translator import MAX_SCORES, STREAM_LINES
+from seq2seq.decode.windows import windows
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import autocast, choose_device, evaluating
-from seq2seq.model.folder import TrainedModel, find_model, load_model
-from seq2seq.text.ids import Ids
+from seq2seq.model.folder import TrainedGPT, TrainedModel, find_model, load_model
+from seq2seq.model.gpt import GPT
+from seq2seq.text.ids import PAD, Ids
 from seq2seq.text.lines import in_chunks
 
 
 @dataclass(frozen=True)
 class LineScore:
-    """The probability of one given translation.
+    """The probability of one given translation or text.
 
     Attributes:
-        log_prob: summed log-probability of all tokens including eos, in nats.
-        tokens: target pieces, the end of sentence last.
+        log_prob: summed log-probability of the tokens, in nats.
+        tokens: pieces; of a translation the end of sentence last.
         token_log_probs: log-probability of each of them, in nats.
     """
 
@@ -32,9 +36,9 @@ class LineScore:
     token_log_probs: list[float]
 
     @property
-    def perplexity(self) -> float:
-        """Per token, eos included."""
-        return math.exp(-self.log_prob / len(self.tokens))
+    def perplexity(self) -> float | None:
+        """Per token, the end of a translation included; None of a text without tokens."""
+        return math.exp(-self.log_prob / len(self.tokens)) if self.tokens else None
 
     def record(self) -> dict[str, Any]:
         """Returns what one line of `--format jsonl` holds."""
@@ -93,3 +97,64 @@ class Scorer:
             logits = model.logits(model.decode(batch.tgt_in, model.start(batch.src)))  # [B, T, V]
             log_probs = F.log_softmax(logits.float(), dim=-1).gather(-1, batch.tgt_out[:, :, None])[:, :, 0]  # [B, T]
         return [row[: len(ids)] for row, ids in zip(log_probs.tolist(), targets, strict=True)]
+
+
+class TextScorer:
+    """Scores texts by themselves with a language model.
+
+    A text stands behind the token between documents, with which a model starts. Its own end is not counted: it may go
+    on. Texts longer than the model's window are scored in the windows in which they would have been written, see
+    `windows`.
+
+    Args:
+        trained: the model, on its device.
+    """
+
+    def __init__(self, trained: TrainedGPT) -> None:
+        self.trained = trained
+
+    def score_stream(self, texts: Iterable[str]) -> Iterator[LineScore]:
+        """Yields the score of each text in bounded memory."""
+        for chunk in in_chunks(texts, STREAM_LINES):
+            yield from self.score(chunk)
+            release_freed_memory()
+
+    def score(self, texts: Sequence[str]) -> list[LineScore]:
+        """Returns the score of each text."""
+        trained, tokenizer = self.trained, self.trained.tokenizer
+        rows = tokenizer.encode_texts(texts)
+        begun = [np.roll(row, 1) for row in rows]  # the eos behind a text becomes the one in front of it
+        with evaluating(trained.model), autocast(trained.decode_precision, trained.device):
+            found = token_log_probs(trained.model, begun, trained.settings.decode.batch_tokens)
+        return [
+            LineScore(math.fsum(log_probs), pieces, log_probs)
+            for log_probs, pieces in zip(found, tokenizer.target_pieces([row[:-1] for row in rows]), strict=True)
+        ]
+
+
+def token_log_probs(model: GPT, rows: Sequence[Ids], batch_tokens: int) -> list[list[float]]:
+    """Returns the log-probability, in nats, of each token but the first of each row, given those before it.
+
+    Args:
+        model: in evaluation mode.
+        rows: ids, of any number.
+        batch_tokens: tokens that are read at once, padding included.
+    """
+    context, device = model.settings.context, model.token_embedding.weight.device
+    pieces = [(i, start, old) for i, row in enumerate(rows) for start, old in windows(len(row), context)]
+    ids = [rows[i][start : start + context + 1] for i, start, _ in pieces]
+    at_once = max(1, min(batch_tokens, MAX_SCORES // model.token_embedding.num_embeddings))
+    found: list[list[float]] = [[] for _ in pieces]
+    for chosen in cut_by_tokens([len(row) - 1 for row in ids], at_once, len(ids)):
+        batch = TokenBatch.from_ids([ids[i] for i in chosen]).to(device)
+        old = torch.tensor([pieces[i][2] for i in chosen], device=device)
+        new = torch.arange(batch.tokens.shape[1], device=device) >= old[:, None]  # [B, T]
+        wanted = new & (batch.targets != PAD)
+        scores = model.logits(model.hidden(batch.tokens)[wanted]).float().log_softmax(-1)  # [N, V]
+        values = scores.gather(1, batch.targets[wanted][:, None])[:, 0]  # [N]
+        for i, part in zip(chosen, torch.split(values, wanted.sum(dim=1).tolist()), strict=True):
+            found[i] = part.tolist()
+    joined: list[list[float]] = [[] for _ in rows]
+    for (i, _, _), row in zip(pieces, found, strict=True):
+        joined[i] += row
+    return joined

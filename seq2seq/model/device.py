@@ -65,9 +65,11 @@ def choose_device(name: str) -> torch.device:
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Puts a model into evaluation mode, without gradients, while the block runs."""
     was_training = model.training
-    model.eval()
+    if was_training:  # walking through all parts of a model takes a tenth of a step of generating
+        model.eval()
     try:
         with torch.inference_mode():
             yield
     finally:
-        model.train(was_training)
+        if was_training:
+            model.train()

@@ -135,6 +135,16 @@ def test_score_of_a_translation_is_that_of_the_search(trained: Path, tmp_path: P
     assert f"2 lines, {tokens} tokens, perplexity 1." in out.stderr.decode()
 
 
+def test_a_translation_model_is_not_taken_for_a_language_model(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("RED DOG.\n")
+    out = run("score", trained / "run", "--target", tmp_path / "target")
+    assert out.returncode == 2
+    assert b"error: the model translates: give --source" in out.stderr
+    out = run("generate", trained / "run", "--prompt", "red")
+    assert out.returncode == 4
+    assert b"is a translation model, which cannot continue text" in out.stderr
+
+
 def test_average_of_checkpoints(trained: Path, tmp_path: Path) -> None:
     out = run("average", trained / "run", "--last", 2, "--output", tmp_path / "average")
     assert b"steps 250, 300" in out.stderr
@@ -318,7 +328,29 @@ def test_sigterm_saves_and_exits_143(recipe_file: Write, corpus: Path) -> None:
     assert (corpus / f"run/checkpoints/step-{status['step']:08d}/MANIFEST.json").exists()
 
 
-@pytest.mark.parametrize("command", ["train", "translate", "evaluate", "score", "average"])
+def test_a_language_model_from_text_to_text(tmp_path: Path) -> None:
+    import yaml
+    from conftest import text_recipe
+
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(text_recipe(tmp_path)))
+    done = run("train", tmp_path / "recipe.yaml")
+    assert done.returncode == 0, done.stderr.decode()
+    out = run("generate", tmp_path / "run", "--samples", 2, "--format", "jsonl", stdin=b"red dog\n\n")
+    assert out.returncode == 0, out.stderr.decode()
+    records = [json.loads(line) for line in out.stdout.splitlines()]
+    assert [record["prompt"] for record in records] == ["red dog", "red dog", "", ""]
+    begun = [record for record in records if not record["prompt"] and "\n" not in record["text"]]
+    (tmp_path / "lines").write_text("".join(record["text"] + "\n" for record in begun))
+    out = run("score", tmp_path / "run", "--target", tmp_path / "lines", "--format", "jsonl")
+    scores = [json.loads(line)["token_log_probs"] for line in out.stdout.splitlines()]
+    for score, record in zip(scores, begun, strict=True):
+        assert score == pytest.approx(record["token_log_probs"][: len(score)], abs=1e-4)
+    out = run("translate", tmp_path / "run", stdin=b"red dog\n")
+    assert out.returncode == 4
+    assert b"is a language model, which continues text and does not translate" in out.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "translate", "evaluate", "score", "generate", "average"])
 def test_help_is_quick(command: str) -> None:
     out = run(command, "--help")
     assert out.returncode == 0
