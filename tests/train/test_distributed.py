@@ -34,7 +34,7 @@ def lines(ids: Tensor, tokenizer: Tokenizer) -> list[str]:
 def trained_on(trainer: Trainer, epoch: int) -> list[tuple[str, str]]:
     """The pairs that go through the model of a rank in an epoch, as text."""
     found: list[tuple[str, str]] = []
-    tokenizer = trainer.prepared.tokenizer
+    tokenizer = trainer.task.tokenizer
 
     def look(model: nn.Module, arguments: tuple[Batch, float, float]) -> None:
         batch = arguments[0]
