@@ -16,6 +16,7 @@ from seq2seq.decode.windows import window_start, windows
 from seq2seq.errors import ModelError, Seq2SeqError
 from seq2seq.model.folder import TrainedGPT
 from seq2seq.model.gpt import GPT
+from seq2seq.model.layers import Dropout
 from seq2seq.text.codecs import CharacterCodec
 from seq2seq.text.ids import EOS, UNK
 from seq2seq.text.tokenizer import Tokenizer
@@ -147,8 +148,8 @@ def test_a_wide_beam_is_exhaustive() -> None:
         start = trained.tokenizer.encode_texts([prompt])[0][:-1].tolist()
         rows = [np.array([*start, *text, EOS]) for text in texts]
         totals = [sum(row[len(start) - 1 :]) for row in token_log_probs(trained.model, rows, 10**6)]
-        best = sorted(range(len(texts)), key=lambda i: -totals[i])[:5]
-        found = Generator(trained).generate([prompt], 5, max_new_tokens=2)[0]
+        best = sorted(range(len(texts)), key=lambda i: -totals[i])[:60]
+        found = Generator(trained).generate([prompt], 60, max_new_tokens=2)[0]
         assert [continuation.ids[:2] for continuation in found] == [[*texts[i], EOS][:2] for i in best]
 
 
@@ -198,6 +199,17 @@ def test_a_stream_leaves_no_mode_behind() -> None:
     assert generator.model.training and torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     stream.close()
     assert generator.model.training
+
+
+@pytest.mark.parametrize("decode", [{}, {"beam_size": 2}], ids=str)
+def test_a_model_that_is_being_trained_writes_without_dropout(decode: dict[str, Any]) -> None:
+    trained = build(**decode)
+    expected = Generator(trained).generate(PROMPTS)
+    for layer in trained.model.modules():
+        if isinstance(layer, Dropout):
+            layer.probability = 0.9
+    trained.model.train()
+    assert same(Generator(trained).generate(PROMPTS), expected)
 
 
 def test_the_score_of_a_text_is_its_own_log_probability() -> None:

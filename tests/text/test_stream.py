@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from random import Random
 
+import numpy as np
 import pytest
 from conftest import make_pairs
 
@@ -66,6 +67,14 @@ def test_pieces_of_any_tokens_are_their_text(tokenizer: Tokenizer) -> None:
     for _ in range(40):
         tokens = random.choices(range(4, tokenizer.target_vocab_size), k=random.randrange(150))
         assert "".join(pieces(tokenizer, [], tokens)) == tokenizer.decode_text(tokens)
+
+
+def test_however_many_spaces_are_all_shown(tokenizer: Tokenizer) -> None:
+    (space, *_) = ids(tokenizer, " ") or [
+        i for i in range(4, tokenizer.target_vocab_size) if tokenizer.target_pieces([np.array([i])]) == [["\u2581"]]
+    ]
+    tokens = [*ids(tokenizer, "dog"), *[space] * 7 * CONTEXT, *ids(tokenizer, "cat"), *ids(tokenizer, "red") * 30]
+    assert "".join(pieces(tokenizer, [], tokens)) == tokenizer.decode_text(tokens)
 
 
 def test_what_is_decoded_again_stays_short(tokenizer: Tokenizer) -> None:
