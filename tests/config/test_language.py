@@ -145,7 +145,7 @@ def test_every_default_passes_the_checks(task: str) -> None:
         # keys of the other task
         ("train: {r_drop: 5}", "train.r_drop: is a key of task translation, not of language_model"),
         ("train: {label_smoothing: 0}", "train.label_smoothing: is a key of task translation, not of language_model"),
-        ("decode: {beam_size: 4}", "decode.beam_size: is a key of task translation, not of language_model"),
+        ("decode: {min_length: 4}", "decode.min_length: is a key of task translation, not of language_model"),
         ("tokenizer: {shared: yes}", "tokenizer.shared: is a key of task translation, not of language_model"),
         ("model: {encoder_layers: 2}", "model.encoder_layers: is a key of task translation, not of language_model"),
         ("  source_language: en", "data.source_language: is a key of task translation, not of language_model"),
@@ -157,8 +157,8 @@ def test_every_default_passes_the_checks(task: str) -> None:
         ("decode: {topk: 4}", "decode.topk: unknown key; did you mean decode.top_k?"),
         ("decode: {max_tokens: 4}", "decode.max_tokens: unknown key; did you mean decode.max_new_tokens?"),
         (
-            "decode: {beam: 4}",
-            "decode.beam: unknown key; valid are temperature, top_k, top_p, min_p, repetition_penalty",
+            "decode: {voice: 4}",
+            "decode.voice: unknown key; valid are temperature, top_k, top_p, min_p, repetition_penalty",
         ),
         # values
         ("train: {best_metric: bleu}", "train.best_metric: is 'bleu', must be loss"),
@@ -252,10 +252,10 @@ def test_keys_of_a_language_model_in_a_translation() -> None:
 
 
 def test_the_rest_is_checked_by_the_task_that_was_probably_meant() -> None:
-    assert errors(MINIMAL.replace("language_model", "language") + "decode: {top_p: 2, beam_size: 4}\n") == [
+    assert errors(MINIMAL.replace("language_model", "language") + "decode: {top_p: 2, min_length: 4}\n") == [
         "r.yaml:1: task: is 'language', must be one of translation, language_model; did you mean 'language_model'?",
         "r.yaml:6: decode.top_p: is 2, must be at most 1",
-        "r.yaml:6: decode.beam_size: is a key of task translation, not of language_model",
+        "r.yaml:6: decode.min_length: is a key of task translation, not of language_model",
     ]
 
 
