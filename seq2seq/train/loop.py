@@ -324,12 +324,11 @@ class Trainer:
         sign = -1 if train.best_metric == "loss" else 1
         better = progress.best_value is None or sign * value > sign * progress.best_value
         log.info(
-            "%s at step %s  loss %.3f  BLEU %.2f  chrF %.2f  (%.0f s)%s",
+            "%s at step %s  loss %.3f  %s  (%.0f s)%s",
             what,
             f"{progress.step:,}",
             found.loss,
-            found.scores["bleu"],
-            found.scores["chrf"],
+            found.text(),
             found.seconds,
             "  best so far" if better else "",
         )

@@ -45,6 +45,12 @@ class Measurement:
         """Returns the numbers by their names in metrics.jsonl."""
         return {"loss": self.loss, **self.scores, "seconds": self.seconds}
 
+    def text(self) -> str:
+        """Returns the scores for the log, such as `BLEU 40.10 (en-de 41.00, en-fr 39.20)  chrF 62.30`."""
+        parts = [f"{name.removeprefix('bleu/')} {x:.2f}" for name, x in self.scores.items() if name.startswith("bleu/")]
+        each = f" ({', '.join(parts)})" if parts else ""
+        return f"BLEU {self.scores['bleu']:.2f}{each}  chrF {self.scores['chrf']:.2f}"
+
 
 class Validator:
     """Measures a model, as it stands at each call, on lines that are never filtered.
