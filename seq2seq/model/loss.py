@@ -41,7 +41,7 @@ def r_drop_loss(logits: Tensor, targets: Tensor, label_smoothing: float, weight:
     Returns:
         Scalar float32, nats, summed over the N tokens.
     """
-    loss: Tensor = _RDropLoss.apply(logits, targets, label_smoothing, weight)
+    loss: Tensor = _RDropLoss.apply(logits, targets, label_smoothing, weight)  # type: ignore[no-untyped-call]
     return loss
 
 
