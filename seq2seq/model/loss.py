@@ -1,7 +1,12 @@
 """The training loss."""
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+ROWS = 512  # whose scores over the vocabulary are computed together
 
 
 def label_smoothed_loss(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
@@ -28,7 +33,7 @@ def r_drop_loss(logits: Tensor, targets: Tensor, label_smoothing: float, weight:
     plus weight / 4 times the sum of the Kullback-Leibler divergences in both directions.
 
     Args:
-        logits: [2, N, V] float, of the two passes.
+        logits: [2, N, V] float, of the two passes; computed in fp32, some rows at a time.
         targets: [N] int64, real tokens only.
         label_smoothing: of the cross-entropies, in [0, 1).
         weight: alpha of the paper.
@@ -36,8 +41,34 @@ def r_drop_loss(logits: Tensor, targets: Tensor, label_smoothing: float, weight:
     Returns:
         Scalar float32, nats, summed over the N tokens.
     """
-    cross_entropy = label_smoothed_loss(logits.flatten(0, 1), targets.repeat(2), label_smoothing) / 2
-    first, second = F.log_softmax(logits.float(), dim=-1)  # [N, V] each
-    divergence = ((first.exp() - second.exp()) * (first - second)).sum()  # of both directions
-    total: Tensor = cross_entropy + weight / 4 * divergence
-    return total
+    loss: Tensor = _RDropLoss.apply(logits, targets, label_smoothing, weight)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _RDropLoss(torch.autograd.Function):
+    """Loss and gradient in one go: of all that has the size of the vocabulary only the gradient is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, label_smoothing: float, weight: float) -> Tensor:
+        total = torch.zeros((), device=logits.device)
+        gradient = torch.empty_like(logits)
+        smoothed = label_smoothing / logits.shape[-1]
+        for start in range(0, len(targets), ROWS):
+            rows = slice(start, start + ROWS)
+            log_p = F.log_softmax(logits[:, rows].float(), dim=-1)  # [2, rows, V]
+            p = log_p.exp()
+            true = targets[rows].expand(2, -1)[:, :, None]  # [2, rows, 1]
+            cross_entropy = -(1 - label_smoothing) * log_p.gather(-1, true).sum() - smoothed * log_p.sum()
+            change = p - smoothed  # the cross-entropies' gradient
+            change.scatter_add_(-1, true, change.new_full(true.shape, label_smoothing - 1))
+            ratio = log_p - log_p.flip(0)  # of each pass to the other
+            divergence = (p * ratio).sum(-1, keepdim=True)  # [2, rows, 1]
+            total += cross_entropy / 2 + weight / 4 * divergence.sum()
+            gradient[:, rows] = (change / 2 + weight / 4 * (p * (ratio - divergence) + p - p.flip(0))).to(logits.dtype)
+        ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * outer[0].to(gradient.dtype), None, None, None

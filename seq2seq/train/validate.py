@@ -49,8 +49,10 @@ class Measurement:
         return {"loss": self.loss, **self.scores, "seconds": self.seconds}
 
     def text(self) -> str:
-        """Returns the most important numbers for the log."""
-        return f"loss {self.loss:.3f}  BLEU {self.scores['bleu']:.2f}  chrF {self.scores['chrf']:.2f}"
+        """Returns the numbers for the log, such as `loss 1.234  BLEU 40.10 (en-de 41.00, en-fr 39.20)  chrF 62.30`."""
+        parts = [f"{name.removeprefix('bleu/')} {x:.2f}" for name, x in self.scores.items() if name.startswith("bleu/")]
+        each = f" ({', '.join(parts)})" if parts else ""
+        return f"loss {self.loss:.3f}  BLEU {self.scores['bleu']:.2f}{each}  chrF {self.scores['chrf']:.2f}"
 
 
 class Validator:
