@@ -127,15 +127,15 @@ class TrainingData:
 
     def _micro_batches(self, pool: Pool, chunks: Sequence[Indices]) -> list[Indices]:
         """Cuts the chunks of a step so that each part fits on a device and each rank gets one."""
-        widths = np.maximum(pool.source_lengths, pool.target_lengths)
-        parts = [part for chunk in chunks if len(chunk) for part in self._fit(chunk, widths[chunk])]
+        parts = [part for chunk in chunks if len(chunk) for part in self._fit(pool, chunk)]
         while len(parts) < self.world_size and max(map(len, parts)) > 1:
             largest = max(range(len(parts)), key=lambda i: len(parts[i]))
             parts[largest : largest + 1] = np.array_split(parts[largest], 2)
         return parts
 
-    def _fit(self, chunk: Indices, widths: Indices) -> list[Indices]:
+    def _fit(self, pool: Pool, chunk: Indices) -> list[Indices]:
         """Cuts a chunk into as few equal parts as fit on a device."""
+        widths = np.maximum(pool.source_lengths[chunk], pool.target_lengths[chunk])
         parts = 1
         while any(
             len(part) > 1 and len(part) * part.max() > self.device_tokens for part in np.array_split(widths, parts)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy as np
 from seq2seq.config import DataSettings, NoiseSettings
 from seq2seq.data.permutation import Indices, derive_seed, shuffled
 from seq2seq.data.store import PairStore, drop_reason
-from seq2seq.text.corpora import Pair
 from seq2seq.text.ids import Ids
+from seq2seq.text.lines import Pair
 from seq2seq.text.noise import add_noise
 from seq2seq.text.tokenizer import Tokenizer
 
@@ -156,7 +157,7 @@ class StoredPools:
         self.pairs_per_epoch = sum(self._shares)
         self.pools_per_epoch = -(-self.pairs_per_epoch // pool_size)
 
-    @property
+    @cached_property
     def tokens_per_epoch(self) -> float:
         """Target tokens of an epoch, before sampling."""
         means = [int(store.target_lengths.sum()) / len(store) for store in self.stores]

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from seq2seq.config import AnyDataSettings, DataSettings
 from seq2seq.errors import DataError
 from seq2seq.files import atomic_folder, fingerprint, is_whole, lock, write_json
-from seq2seq.text.corpora import Corpus, Pair
+from seq2seq.text.corpora import Corpus
 from seq2seq.text.ids import Ids
-from seq2seq.text.lines import in_chunks, is_blank
+from seq2seq.text.lines import Pair, in_chunks, is_blank
 from seq2seq.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,10 @@ from seq2seq.data.permutation import shuffled
 from seq2seq.data.pools import EncodedPool, Pool, Position, Variation
 from seq2seq.data.store import DROPPED, PairFilter, describe_counts
 from seq2seq.errors import DataError
-from seq2seq.text.corpora import Corpus, Pair
+from seq2seq.text.corpora import Corpus
 from seq2seq.text.hub import StreamedDataset
 from seq2seq.text.ids import Ids
+from seq2seq.text.lines import Pair
 
 log = logging.getLogger(__name__)
 

@@ -87,6 +87,7 @@ class Translator:
     ) -> None:
         self.trained = trained
         self.language = trained.target_language(target_language)
+        self.source_language = trained.source_language(self.language)
         self.tokenizer = trained.tokenizer
         self.decode = trained.settings.decode
         self.penalty = LengthPenalty(self.decode.length_norm, self.decode.length_penalty)
@@ -153,11 +154,7 @@ class Translator:
         """Returns the ids of a line, in several parts if it is longer than what the model has seen."""
         if len(ids) <= self.trained.max_source_length:
             return [ids]
-        sentences = [
-            text.strip()
-            for text in split_sentences(line, self.trained.settings.data.source_language)
-            if not is_blank(text)
-        ]
+        sentences = [text.strip() for text in split_sentences(line, self.source_language) if not is_blank(text)]
         encoded = self.tokenizer.encode_source(sentences, self.language)
         bare = self.tokenizer.tag_length + 1  # tokens of a source without text
         return [part for ids in encoded if len(ids) > bare for part in self._cut(ids)] or [

@@ -79,6 +79,12 @@ class TrainedModel(AnyTrained):
             raise DataError(f"the model does not translate into {language}, but into {', '.join(known)}")
         return language
 
+    def source_language(self, target_language: str) -> str:
+        """Returns the language that is translated from into another: that of the first such training corpus."""
+        data = self.settings.data
+        pairs = (data.languages(corpus) for corpus in data.train)
+        return next((source for source, target in pairs if target == target_language), data.source_language)
+
 
 @dataclass(frozen=True)
 class TrainedGPT(AnyTrained):

@@ -14,9 +14,7 @@ from seq2seq.errors import DataError
 from seq2seq.files import fingerprint, sha256
 from seq2seq.text.columns import ColumnPath, column_name, column_paths
 from seq2seq.text.hub import HubCorpus, StreamedCorpus
-from seq2seq.text.lines import one_line, read_lines
-
-Pair = tuple[str, str]
+from seq2seq.text.lines import Pair, one_line, read_lines
 
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")  # JSON can write them, UTF-8 cannot
 

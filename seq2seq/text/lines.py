@@ -12,6 +12,7 @@ from typing import TypeVar
 from seq2seq.errors import DataError
 
 T = TypeVar("T")
+Pair = tuple[str, str]  # source and target
 
 # Everything that some program takes for the end of a line.
 LINE_BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 
 from seq2seq.config import NoiseSettings
-from seq2seq.text.lines import is_blank
-
-Pair = tuple[str, str]
+from seq2seq.text.lines import Pair, is_blank
 
 # Of category Po or Pe, but part of what is said, or one half of a pair of brackets: no punctuation at the end.
 _NOT_FINAL = frozenset("#%&*@/\\§¶‰†‡)]}⟩）］｝")  # noqa: RUF001

@@ -14,8 +14,8 @@ from seq2seq.data.store import PairFilter, PairStore, cache_folder, describe_cou
 from seq2seq.data.streams import StreamedPools
 from seq2seq.errors import DataError
 from seq2seq.files import atomic_folder, fingerprint, is_whole, lock
-from seq2seq.text.corpora import Corpus, Pair, open_corpus
-from seq2seq.text.lines import is_blank
+from seq2seq.text.corpora import Corpus, open_corpus
+from seq2seq.text.lines import Pair, is_blank
 from seq2seq.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)

@@ -51,6 +51,7 @@ def test_one_model_both_ways(model: Path) -> None:
     assert there.translate(["red dog."]) == ["RED DOG."]
     assert back.translate(["RED DOG."]) == ["red dog."]
     assert Translator.load(model).language == "de"
+    assert (there.source_language, back.source_language) == ("en", "de")
     with pytest.raises(DataError, match="does not translate into fr, but into de, en"):
         Translator.load(model, target_language="fr")
     events = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
