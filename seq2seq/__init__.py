@@ -1,4 +1,4 @@
-"""seq2seq: machine translation with the Transformer, from raw parallel text to translations and scores."""
+"""seq2seq: machine translation and language models with the Transformer, from raw text to models and scores."""
 
 from typing import TYPE_CHECKING, Any
 

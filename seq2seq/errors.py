@@ -47,7 +47,7 @@ def explain_error(error: BaseException) -> tuple[str, int] | None:
         case OSError():
             return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error), 2
         case MemoryError() | RuntimeError() if _is_out_of_memory(error):
-            return "out of memory; lower train.device_tokens, or --batch-tokens where text is translated", 2
+            return "out of memory; lower train.device_tokens, or --batch-tokens where no model is trained", 2
     return None
 
 

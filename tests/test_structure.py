@@ -19,8 +19,9 @@ def imports(path: Path) -> set[str]:
     return names
 
 
-def test_search_knows_no_model_and_no_text() -> None:
-    found = imports(ROOT / "seq2seq/decode/beam.py")
+@pytest.mark.parametrize("name", ["beam", "sampling"])
+def test_search_knows_no_model_and_no_text(name: str) -> None:
+    found = imports(ROOT / f"seq2seq/decode/{name}.py")
     assert not {name for name in found if name.startswith("seq2seq") or name in ("numpy", "sentencepiece")}
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from seq2seq.config import GPTSettings, LanguageModelSettings
-from seq2seq.errors import ModelError, Seq2SeqError
+from seq2seq.errors import ModelError, Seq2SeqError, explain_error
 from seq2seq.files import atomic_folder
 from seq2seq.model.folder import TrainedGPT, save_model, set_weights
 from seq2seq.model.gpt import GPT
@@ -58,12 +58,14 @@ def import_gpt2(folder: Path) -> tuple[GPT, Tokenizer]:
         weights = load_file(folder / "model.safetensors")
         content = read_tokenizer(folder)
         codec = GPT2Codec(content)
-    except (OSError, ValueError, LookupError, SafetensorError) as error:
+        if codec.vocab_size != config["vocab_size"]:
+            raise ModelError(f"the tokenizer has {codec.vocab_size} ids, the model {config['vocab_size']}")
+        model = GPT(settings, codec.vocab_size)
+        set_weights(model, our_weights(weights, codec.theirs, settings.tie_embeddings))
+    except KeyError as error:
+        raise ModelError(f"{folder}: not a usable GPT-2 folder: {error} is missing") from error
+    except (OSError, ValueError, LookupError, SafetensorError, ModelError) as error:
         raise ModelError(f"{folder}: not a usable GPT-2 folder: {error}") from error
-    if codec.vocab_size != config["vocab_size"]:
-        raise ModelError(f"{folder}: the tokenizer has {codec.vocab_size} ids, the model {config['vocab_size']}")
-    model = GPT(settings, codec.vocab_size)
-    set_weights(model, our_weights(weights, codec.theirs, settings.tie_embeddings))
     return model.eval(), Tokenizer([content], "gpt2")
 
 
@@ -163,9 +165,12 @@ def main() -> None:
         if given.output.exists():
             raise Seq2SeqError(f"{given.output}: exists already")
         save_gpt2(given.output, *import_gpt2(given.folder))
-    except Seq2SeqError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        if (explained := explain_error(error)) is None:
+            raise
+        message, code = explained
+        print(message, file=sys.stderr)
+        sys.exit(code)
 
 
 if __name__ == "__main__":

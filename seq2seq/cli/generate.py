@@ -29,7 +29,7 @@ DRAWING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")  # wh
 
 @command
 @click.argument("model")
-@click.option("--prompt", help="Text to continue; empty: a text is begun.")
+@click.option("--prompt", help='Text to continue; "": a text is begun.')
 @click.option("--input", "source", type=click.Path(), help="File with a prompt on each line, plain or .gz.  "
               "[default: stdin]")  # fmt: skip
 @click.option("--output", type=click.Path(), help="Where the texts go.  [default: stdout]")
@@ -38,7 +38,9 @@ DRAWING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")  # wh
               )  # fmt: skip
 @click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="Texts for each prompt.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Longest continuation in tokens.")
-@click.option("--stop", multiple=True, help="A text ends in front of this; again for each further one.")
+@click.option("--stop", multiple=True, help="A text ends in front of this; again for each further "
+              "one. In most shells a line break is $'\\n'.")  # fmt: skip
+@click.option("--begin", is_flag=True, help="Each prompt begins a text; else it may stand in the midst of one.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Another one draws other texts.")
 @click.option("--temperature", type=click.FloatRange(0), help="Below 1 probable tokens are more so; 0 is greedy.")
 @click.option("--top-k", type=click.IntRange(0), help="Draw from this many most probable tokens; 0: from all.")
@@ -60,6 +62,7 @@ def main(
     form: str,
     samples: int,
     stop: tuple[str, ...],
+    begin: bool,
     seed: int,
     device: str,
     threads: int | None,
@@ -68,7 +71,8 @@ def main(
     """Continues texts with MODEL, a run folder or a model folder of a language model.
 
     Options not given are those of the recipe's decode section. Tokens are drawn, or with --beam-size the most probable
-    text is searched for. On a terminal a text appears as it is written. The same seed gives the same texts.
+    text is searched for. On a terminal a text appears as it is written. The same seed gives the same texts, with
+    --precision fp32 in whatever batch.
 
     \b
     seq2seq-generate runs/shakespeare --prompt "ROMEO:" --temperature 0.8 --stop "JULIET:"
@@ -87,7 +91,7 @@ def main(
         prompts = [prompt]
     else:
         prompts = forgiving_lines(read_raw(Path(source)) if source else sys.stdin.buffer)
-    options = {"seed": seed, "stop": stop}
+    options = {"seed": seed, "stop": stop, "begin": begin}
     if form == "text" and not output and sys.stdout.isatty() and not generator.decode.beam_size:
         _write_as_produced(generator, prompts, samples, options)
         return

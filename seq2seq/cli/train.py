@@ -47,9 +47,13 @@ def main(
     if recipe is None:
         raise click.UsageError("Missing argument 'RECIPE'; for example recipes/demo.yaml.")
     if list_dropped is not None:
+        from seq2seq.errors import Seq2SeqError
         from seq2seq.train.dropped import write_dropped
 
-        n = write_dropped(config.as_translation(_load(recipe, overrides, accept).settings), Path(list_dropped))
+        settings = _load(recipe, overrides, accept).settings
+        if not isinstance(settings, config.TranslationSettings):
+            raise Seq2SeqError("--list-dropped: a language model is trained on all of its text; leave the option out")
+        n = write_dropped(settings, Path(list_dropped))
         click.echo(f"{n:,} pairs in {list_dropped}", err=True)
         return
     if dry_run:

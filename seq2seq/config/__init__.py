@@ -25,7 +25,7 @@ from seq2seq.config.recipe import (
     settings_to_yaml,
 )
 from seq2seq.config.schema import is_key
-from seq2seq.config.tasks import TASKS, Settings, as_translation
+from seq2seq.config.tasks import TASKS, Settings
 from seq2seq.config.translation import (
     DataSettings,
     DecodeSettings,
@@ -68,7 +68,6 @@ __all__ = [
     "TrainSettings",
     "TranslationSettings",
     "TsvFile",
-    "as_translation",
     "describe",
     "differences",
     "editor_schema",

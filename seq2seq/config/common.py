@@ -1,7 +1,7 @@
 """What recipes of all tasks have in common; each task adds its own keys to these sections."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -9,6 +9,8 @@ from seq2seq.config.section import Count, Name, OptionalName, Precision, Section
 
 Optimizer = Literal["adam", "adamw"]
 Schedule = Literal["noam", "inverse_sqrt", "cosine", "constant"]
+
+C = TypeVar("C")
 
 
 class AnyDataset(Section):
@@ -31,6 +33,13 @@ def streamed(corpora: Iterable[object]) -> list[AnyDataset]:
     return [corpus for corpus in corpora if isinstance(corpus, AnyDataset) and corpus.streaming]
 
 
+def several(corpora: C | list[C] | None) -> list[C]:
+    """Returns one corpus, some or none as a list."""
+    if corpora is None:
+        return []
+    return corpora if isinstance(corpora, list) else [corpora]
+
+
 class AnyDataSettings(Section):
     """Which text is trained on and tested with."""
 
@@ -42,7 +51,7 @@ class AnyDataSettings(Section):
     @field_validator("valid", "test", check_fields=False)
     @classmethod
     def _only_training_is_streamed(cls, corpora: Any, info: ValidationInfo) -> Any:
-        if streamed(corpora if isinstance(corpora, list) else [corpora]):
+        if streamed(several(corpora)):
             raise conflict("only training corpora can be streamed; leave streaming out", str(info.field_name))
         return corpora
 
@@ -62,6 +71,18 @@ class AnyTokenizerSettings(Section):
     """Lines, of each side where there are two, drawn at random, on which the tokenizer is trained."""
     lossless: bool = False
     """Whether decoding gives back every text exactly: no normalisation, bytes for rare characters, whitespace kept."""
+
+
+class AnyModelSettings(Section):
+    """The model."""
+
+    @field_validator("heads", check_fields=False)
+    @classmethod
+    def _heads_divide_width(cls, heads: int, info: ValidationInfo) -> int:
+        d_model = info.data.get("d_model")
+        if d_model is not None and d_model % heads != 0:
+            raise conflict(f"heads ({heads}) must divide d_model ({d_model})", "heads", "d_model")
+        return heads
 
 
 class AnyTrainSettings(Section):

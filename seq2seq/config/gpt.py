@@ -4,10 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from seq2seq.config.section import DropRate, Section, conflict
+from seq2seq.config.common import AnyModelSettings
+from seq2seq.config.section import DropRate, conflict
 
 
-class GPTSettings(Section):
+class GPTSettings(AnyModelSettings):
     """The decoder-only Transformer."""
 
     context: int = Field(default=256, ge=1)
@@ -32,14 +33,6 @@ class GPTSettings(Section):
     """Activation of the feed-forward layers; gelu_tanh is GPT-2's approximation of gelu."""
     tie_embeddings: bool = True
     """Whether output projection and token embedding are one."""
-
-    @field_validator("heads")
-    @classmethod
-    def _heads_divide_width(cls, heads: int, info: ValidationInfo) -> int:
-        d_model = info.data.get("d_model")
-        if d_model is not None and d_model % heads != 0:
-            raise conflict(f"heads ({heads}) must divide d_model ({d_model})", "heads", "d_model")
-        return heads
 
     @field_validator("positions")
     @classmethod

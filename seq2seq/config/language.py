@@ -12,6 +12,7 @@ from seq2seq.config.common import (
     AnyTrainSettings,
     Optimizer,
     Schedule,
+    several,
     streamed,
 )
 from seq2seq.config.gpt import GPTSettings
@@ -95,16 +96,12 @@ class GPTDataSettings(AnyDataSettings):
     @property
     def valid_corpora(self) -> list[TextCorpus]:
         """The corpora to validate on; none where it is a share of the training text."""
-        if isinstance(self.valid, HeldOutShare):
-            return []
-        return self.valid if isinstance(self.valid, list) else [self.valid]
+        return [] if isinstance(self.valid, HeldOutShare) else several(self.valid)
 
     @property
     def test_corpora(self) -> list[TextCorpus]:
         """The corpora to test on, if any."""
-        if self.test is None:
-            return []
-        return self.test if isinstance(self.test, list) else [self.test]
+        return several(self.test)
 
     @field_validator("valid")
     @classmethod

@@ -2,7 +2,6 @@
 
 from seq2seq.config.language import LanguageModelSettings
 from seq2seq.config.translation import TranslationSettings
-from seq2seq.errors import RecipeError
 
 Settings = TranslationSettings | LanguageModelSettings
 
@@ -11,14 +10,3 @@ TASKS: dict[str, type[TranslationSettings] | type[LanguageModelSettings]] = {
     "language_model": LanguageModelSettings,
 }
 DEFAULT_TASK = "translation"  # of a recipe that names none
-
-
-def as_translation(settings: Settings) -> TranslationSettings:
-    """Returns settings that are a translation's as what they are.
-
-    Raises:
-        RecipeError: they are another task's.
-    """
-    if isinstance(settings, TranslationSettings):
-        return settings
-    raise RecipeError(f"task: is {settings.task}, must be translation")

@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from seq2seq.config.common import AnyDataSettings, AnySettings, AnyTokenizerSettings, AnyTrainSettings, streamed
+from seq2seq.config.common import (
+    AnyDataSettings,
+    AnyModelSettings,
+    AnySettings,
+    AnyTokenizerSettings,
+    AnyTrainSettings,
+    several,
+    streamed,
+)
 from seq2seq.config.corpora import Corpora, Corpus
 from seq2seq.config.section import Count, DropRate, Language, Precision, Section, Share, conflict
 
@@ -62,14 +70,12 @@ class DataSettings(AnyDataSettings):
     @property
     def valid_corpora(self) -> list[Corpus]:
         """The corpora to validate on."""
-        return self.valid if isinstance(self.valid, list) else [self.valid]
+        return several(self.valid)
 
     @property
     def test_corpora(self) -> list[Corpus]:
         """The corpora to test on, if any."""
-        if self.test is None:
-            return []
-        return self.test if isinstance(self.test, list) else [self.test]
+        return several(self.test)
 
     def languages(self, corpus: Corpus) -> tuple[str, str]:
         """Returns the source and target language of a corpus."""
@@ -111,7 +117,7 @@ class TokenizerSettings(AnyTokenizerSettings):
         return alpha
 
 
-class ModelSettings(Section):
+class ModelSettings(AnyModelSettings):
     """The Transformer encoder-decoder."""
 
     layers: int = Field(default=6, ge=1)
@@ -138,14 +144,6 @@ class ModelSettings(Section):
     """Activation of the feed-forward layers."""
     tie_embeddings: bool = True
     """Whether output projection and decoder embedding are one, and the encoder's too where the vocabulary is shared."""
-
-    @field_validator("heads")
-    @classmethod
-    def _heads_divide_width(cls, heads: int, info: ValidationInfo) -> int:
-        d_model = info.data.get("d_model")
-        if d_model is not None and d_model % heads != 0:
-            raise conflict(f"heads ({heads}) must divide d_model ({d_model})", "heads", "d_model")
-        return heads
 
 
 class TrainSettings(AnyTrainSettings):

@@ -33,7 +33,7 @@ class Hypothesis:
 
     Attributes:
         tokens: ids without bos and eos.
-        log_prob: summed log-probability of all tokens including eos, in nats.
+        log_prob: summed log-probability of all tokens including eos (unless `forced_end_counts` forbids it), in nats.
         score: `log_prob` divided by the length penalty of the length including eos.
         truncated: whether it had to end because it had reached the longest length allowed.
     """
@@ -99,6 +99,7 @@ def beam_search(
     min_length: int = 0,
     forbidden: Sequence[int] = (),
     penalty: Callable[[int], float] = LengthPenalty(),
+    forced_end_counts: bool = True,
     device: torch.device | None = None,
 ) -> list[list[Hypothesis]]:
     """Finds the most probable token sequences of each sentence by beam search; a beam of 1 is greedy search.
@@ -117,6 +118,8 @@ def beam_search(
         min_length: the shortest hypothesis in tokens, eos not counted.
         forbidden: ids that are never chosen.
         penalty: divisor of the log-probability for a length in tokens, eos counted; must not fall with the length.
+        forced_end_counts: whether the log-probability of a hypothesis that is made to end includes the eos it is given;
+            of a text that is merely cut off it should not.
         device: where the stepper's log-probabilities are; None: the CPU.
 
     Returns:
@@ -137,7 +140,7 @@ def beam_search(
         if not sentences:
             break
         log_probs = stepper.step(tokens[:, :, -1].flatten()).view(*scores.shape, -1)  # [B, K, V]
-        _mask(log_probs, sentences, length, min_length, eos, forbidden)
+        _mask(log_probs, sentences, length, min_length, eos, forbidden, forced_end_counts)
         top, parents, next_tokens = _best_continuations(scores, log_probs)  # [B, 2K] each
         if top[:, 0].isnan().any():  # NaN sorts above all numbers
             raise FloatingPointError("the model's log-probabilities are not numbers")
@@ -165,11 +168,12 @@ def _mask(
     min_length: int,
     eos: int,
     forbidden: Sequence[int],
+    forced_end_counts: bool,
 ) -> None:
     """Rules out, in place, what may not follow hypotheses of `length` tokens; log_probs: [B, K, V]."""
     log_probs[..., list(forbidden)] = NEVER
     full = [i for i, sentence in enumerate(sentences) if length >= sentence.max_length]
-    end = log_probs[full, :, eos]
+    end = log_probs[full, :, eos] if forced_end_counts else torch.zeros((), device=log_probs.device)
     if length < min_length:
         log_probs[..., eos] = NEVER
     log_probs[full] = NEVER

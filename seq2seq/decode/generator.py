@@ -1,7 +1,7 @@
 """A language model continues texts."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
@@ -10,101 +10,19 @@ from typing import Any
 import numpy as np
 
 from seq2seq.decode.beam import LengthPenalty, beam_search
-from seq2seq.decode.sampling import End, NewToken, Sampling, sample
+from seq2seq.decode.sampling import End, Sampling, sample
 from seq2seq.decode.scorer import token_log_probs
-from seq2seq.decode.stepper import GPTStepper
-from seq2seq.decode.translator import MAX_SCORES
+from seq2seq.decode.stepper import MAX_SCORES, GPTStepper
 from seq2seq.decode.windows import window_start
+from seq2seq.decode.writing import Continuation, Prompt, Writing
 from seq2seq.errors import ModelError, Seq2SeqError
 from seq2seq.memory import release_freed_memory
-from seq2seq.model.device import autocast, choose_device, evaluating
+from seq2seq.model.device import autocast, cast_for_decoding, choose_device, evaluating
 from seq2seq.model.folder import TrainedGPT, find_model, load_gpt
 from seq2seq.text.ids import EOS
 from seq2seq.text.lines import in_chunks
-from seq2seq.text.stream import StopStrings, TextStream
-from seq2seq.text.tokenizer import Tokenizer
 
 STREAM_PROMPTS = 256  # prompts that `generate_stream` sorts by length together
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """What a model has written behind a prompt.
-
-    Attributes:
-        prompt: the prompt.
-        text: what follows it, up to the stop string if there was one.
-        ids: ids of the tokens drawn; eos is one of them, and what a stop string is made of.
-        tokens: the pieces they stand for.
-        token_log_probs: log-probability of each of them under the model, whatever settings it was drawn with, in nats.
-        end: why it ends: the model ended it, a stop string was complete, or there was no room for more.
-    """
-
-    prompt: str
-    text: str
-    ids: list[int] = field(repr=False)
-    tokens: list[str] = field(repr=False)
-    token_log_probs: list[float] = field(repr=False)
-    end: End
-
-    @property
-    def log_prob(self) -> float:
-        """Summed log-probability of the tokens, in nats."""
-        return sum(self.token_log_probs)
-
-    def record(self) -> dict[str, Any]:
-        """Returns what one line of `--format jsonl` holds."""
-        return {
-            "prompt": self.prompt,
-            "text": self.text,
-            "end": self.end,
-            "log_prob": self.log_prob,
-            "tokens": self.tokens,
-            "token_log_probs": self.token_log_probs,
-        }
-
-
-class _Writing:
-    """A continuation while it is written.
-
-    Attributes:
-        prompt: the prompt.
-        start: its ids: those of its text, or eos, which stands between documents, where there is none.
-        key: what decides about its random numbers.
-        pieces: the text so far, in pieces as they became certain.
-    """
-
-    def __init__(self, prompt: str, tokenizer: Tokenizer, key: tuple[int, ...], stop: Sequence[str]) -> None:
-        (row,) = tokenizer.encode_texts([prompt])
-        ids = row[:-1].tolist()
-        self.prompt, self.key = prompt, key
-        self.start = ids or [EOS]
-        self.pieces: list[str] = []
-        self._tokenizer = tokenizer
-        self._stream = TextStream(tokenizer.decode_text, ids)
-        self._stops = StopStrings(stop)
-        self._ids: list[int] = []
-        self._log_probs: list[float] = []
-        self._end: End = "length"
-
-    def show(self, token: int) -> bool:
-        """Takes the text of a new token and says whether it was the last."""
-        self.pieces.append(self._stops.push(self._stream.push(token)))
-        return self._stops.stopped
-
-    def add(self, token: int, log_prob: float, end: End | None) -> None:
-        """Takes a token, after its text."""
-        self._ids.append(token)
-        self._log_probs.append(log_prob)
-        if end in ("eos", "length"):
-            self.pieces += self._stops.push(self._stream.close()), self._stops.close()
-        if end is not None:
-            self._end = end
-
-    def finished(self) -> Continuation:
-        """Returns it as what it is now."""
-        (pieces,) = self._tokenizer.target_pieces([np.array(self._ids)])
-        return Continuation(self.prompt, "".join(self.pieces), self._ids, pieces, self._log_probs, self._end)
 
 
 class Generator:
@@ -121,9 +39,10 @@ class Generator:
         self.model, self.decode = trained.model, trained.settings.decode
         self.tokenizer = trained.tokenizer
         self.cached = cached
-        windows = self.decode.batch_tokens // self.model.settings.context
+        self._device, self._precision = trained.device, trained.decode_precision
         # Filters and draws hold several copies of the scores, in double precision.
-        self._rows = max(1, min(batch_size or windows, MAX_SCORES // (8 * self.tokenizer.target_vocab_size)))
+        rows = max(1, MAX_SCORES // (8 * self.tokenizer.target_vocab_size))
+        self._rows = min(batch_size or rows, rows)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", batch_size: int | None = None, **decode: Any) -> "Generator":
@@ -139,7 +58,9 @@ class Generator:
             ModelError: there is no usable model, or it is no language model.
             RecipeError: a decode setting does not exist or has no valid value.
         """
-        return cls(load_gpt(find_model(Path(path)), choose_device(device), decode), batch_size)
+        trained = load_gpt(find_model(Path(path)), choose_device(device), decode)
+        cast_for_decoding(trained.model, trained.decode_precision)
+        return cls(trained, batch_size)
 
     def generate(
         self,
@@ -148,6 +69,7 @@ class Generator:
         *,
         seed: int = 1,
         stop: Sequence[str] = (),
+        begin: bool = False,
         max_new_tokens: int | None = None,
     ) -> list[list[Continuation]]:
         """Returns continuations of each prompt.
@@ -156,10 +78,11 @@ class Generator:
         prompts are continued alike, in whatever batch.
 
         Args:
-            prompts: texts; one without tokens stands for the beginning of a text.
+            prompts: texts; an empty one stands for the beginning of a text.
             n_samples: continuations of each prompt; with beam search the best ones, at most the beam size.
             seed: another seed draws others.
-            stop: a text ends in front of the first of these.
+            stop: a text ends in front of the first of these; beam search finds the best texts first and ends them then.
+            begin: whether each prompt is the beginning of a text, rather than from the midst of one.
             max_new_tokens: longest continuation in tokens; None: `decode.max_new_tokens`.
 
         Raises:
@@ -167,18 +90,25 @@ class Generator:
         """
         if isinstance(prompts, str):
             raise TypeError("generate() takes a list of prompts, not a single string")
+        _check_stops(stop)
         length = max_new_tokens or self.decode.max_new_tokens
-        unique = dict.fromkeys(map(_clean, prompts))
+        cleaned = [_clean(prompt) for prompt in prompts]
+        unique = self._prompts(list(dict.fromkeys(cleaned)), begin)
         if self.decode.beam_size:
-            found = self._search(list(unique), n_samples, stop, length)
+            found = self._search(unique, n_samples, stop, length)
         else:
-            drawn = [[self._begin(prompt, seed, j, stop) for j in range(n_samples)] for prompt in unique]
-            for batch in self._batches([writing for writings in drawn for writing in writings], self._rows):
-                for _ in self._steps(batch, length):
-                    pass
+            drawn = [
+                [Writing(prompt, self.tokenizer, _key(seed, prompt, j), stop) for j in range(n_samples)]
+                for prompt in unique
+            ]
+            for batch in self._batches([writing for writings in drawn for writing in writings], length):
+                # Entered here once: `autocast` forgets the weights it has rounded when it is left.
+                with self._evaluating():
+                    for _ in self._steps(batch, length):
+                        pass
             found = [[writing.finished() for writing in writings] for writings in drawn]
-        continuations = dict(zip(unique, found, strict=True))
-        return [continuations[_clean(prompt)] for prompt in prompts]
+        continuations = {prompt.text: texts for prompt, texts in zip(unique, found, strict=True)}
+        return [continuations[prompt] for prompt in cleaned]
 
     def generate_stream(
         self, prompts: Iterable[str], n_samples: int = 1, at_once: int = STREAM_PROMPTS, **options: Any
@@ -195,6 +125,7 @@ class Generator:
         *,
         seed: int = 1,
         stop: Sequence[str] = (),
+        begin: bool = False,
         max_new_tokens: int | None = None,
     ) -> Iterator[str]:
         """Yields the text of one continuation as it is produced: whole characters, nothing that may be taken back.
@@ -207,69 +138,70 @@ class Generator:
             number: which of the prompt's samples.
             seed: see `generate`.
             stop: see `generate`.
+            begin: see `generate`.
             max_new_tokens: see `generate`.
         """
+        _check_stops(stop)
         if self.decode.beam_size:
-            found = self.generate([prompt], number + 1, seed=seed, stop=stop, max_new_tokens=max_new_tokens)
+            found = self.generate([prompt], number + 1, stop=stop, begin=begin, max_new_tokens=max_new_tokens)
             yield found[0][number].text
             return
-        writing, shown = self._begin(_clean(prompt), seed, number, stop), 0
+        (start,) = self._prompts([_clean(prompt)], begin)
+        writing, shown = Writing(start, self.tokenizer, _key(seed, start, number), stop, at_once=True), 0
         for _ in self._steps([writing], max_new_tokens or self.decode.max_new_tokens):
             yield from filter(None, writing.pieces[shown:])
             shown = len(writing.pieces)
 
-    def _begin(self, prompt: str, seed: int, number: int, stop: Sequence[str]) -> _Writing:
-        """Returns a continuation of which nothing is written yet."""
-        digest = int.from_bytes(blake2b(prompt.encode(), digest_size=8).digest(), "big")
-        try:
-            return _Writing(prompt, self.tokenizer, (seed, digest, number), stop)
-        except ValueError as error:
-            raise Seq2SeqError(str(error)) from error
+    def _prompts(self, texts: Sequence[str], begin: bool) -> list[Prompt]:
+        """Returns what the model reads of some texts."""
+        rows = [row[:-1].tolist() for row in self.tokenizer.encode_texts(texts)]
+        return [Prompt(text, [EOS, *row] if begin or not row else row) for text, row in zip(texts, rows, strict=True)]
 
     def _search(
-        self, prompts: Sequence[str], n_best: int, stop: Sequence[str], length: int
+        self, prompts: Sequence[Prompt], n_best: int, stop: Sequence[str], length: int
     ) -> list[list[Continuation]]:
         """Returns the most probable continuations of each prompt that beam search finds."""
         beam_size = self.decode.beam_size
         if n_best > beam_size:
-            raise Seq2SeqError(f"{n_best} continuations are more than the beam size, {beam_size}")
+            raise Seq2SeqError(
+                f"{n_best} continuations are more than the beam size, {beam_size}: ask for fewer or raise it"
+            )
         found = {}
-        beginnings = [self._begin(prompt, 0, 0, stop) for prompt in prompts]
-        for batch in self._batches(beginnings, max(1, self._rows // beam_size)):
-            for writing, hypotheses in zip(batch, self._search_batch(batch, n_best, length), strict=True):
-                found[writing.prompt] = [self._written(writing.prompt, stop, *tokens) for tokens in hypotheses]
-        return [found[prompt] for prompt in prompts]
+        ordered = sorted(prompts, key=self._filled)
+        for _, group in groupby(ordered, key=self._filled):
+            for batch in in_chunks(group, max(1, self._rows // beam_size)):
+                for prompt, hypotheses in zip(batch, self._search_batch(batch, n_best, length), strict=True):
+                    found[prompt.text] = [self._written(prompt, stop, *tokens) for tokens in hypotheses]
+        return [found[prompt.text] for prompt in prompts]
 
     def _search_batch(
-        self, batch: Sequence[_Writing], n_best: int, length: int
+        self, batch: Sequence[Prompt], n_best: int, length: int
     ) -> list[list[tuple[list[int], list[float]]]]:
         """Returns ids and their log-probabilities of the best continuations of prompts that are searched together."""
-        starts, device = [writing.start for writing in batch], self.trained.device
-        with evaluating(self.model), autocast(self.trained.decode_precision, device):
-            try:
-                hypotheses = beam_search(
-                    GPTStepper(self.model, starts, log_probs=True, cached=self.cached),
-                    beam_size=self.decode.beam_size,
-                    n_best=n_best,
-                    max_lengths=[length] * len(batch),
-                    bos=[start[-1] for start in starts],
-                    eos=EOS,
-                    forbidden=self.tokenizer.unspoken,
-                    penalty=LengthPenalty("none"),
-                    device=device,
-                )
-            except FloatingPointError as error:
-                raise ModelError(f"{error}: the model's weights are unusable") from error
+        starts = [prompt.ids for prompt in batch]
+        with self._evaluating():
+            hypotheses = beam_search(
+                GPTStepper(self.model, starts, log_probs=True, cached=self.cached),
+                beam_size=self.decode.beam_size,
+                n_best=n_best,
+                max_lengths=[length] * len(batch),
+                bos=[start[-1] for start in starts],
+                eos=EOS,
+                forbidden=self.tokenizer.unspoken,
+                penalty=LengthPenalty("none"),
+                forced_end_counts=False,
+                device=self._device,
+            )
             ids = [[h.tokens if h.truncated else [*h.tokens, EOS] for h in found] for found in hypotheses]
             rows = [np.array([*start, *row]) for start, found in zip(starts, ids, strict=True) for row in found]
             log_probs = iter(token_log_probs(self.model, rows, self.decode.batch_tokens))
         return [[(row, next(log_probs)[-len(row) :]) for row in found] for found in ids]
 
     def _written(
-        self, prompt: str, stop: Sequence[str], ids: Sequence[int], log_probs: Sequence[float]
+        self, prompt: Prompt, stop: Sequence[str], ids: Sequence[int], log_probs: Sequence[float]
     ) -> Continuation:
         """Returns the continuation that consists of some tokens."""
-        writing = self._begin(prompt, 0, 0, stop)
+        writing = Writing(prompt, self.tokenizer, (), stop)
         for i, (token, log_prob) in enumerate(zip(ids, log_probs, strict=True)):
             stopped = token != EOS and writing.show(token)
             last: End | None = "length" if i + 1 == len(ids) else None
@@ -279,47 +211,92 @@ class Generator:
                 break
         return writing.finished()
 
-    def _batches(self, writings: Sequence[_Writing], rows: int) -> Iterator[list[_Writing]]:
-        """Yields continuations that can be written together; the samples of a prompt stay side by side."""
+    def _filled(self, prompt: Prompt) -> int:
+        """Returns how many tokens of a prompt but its last are in the window."""
+        read = len(prompt.ids) - 1
+        return read - window_start(read, self.model.settings.context)
 
-        def filled(writing: _Writing) -> int:
-            read = len(writing.start) - 1
-            return read - window_start(read, self.model.settings.context)
+    def _batches(self, writings: Sequence[Writing], length: int) -> Iterator[list[Writing]]:
+        """Yields continuations that are written together; the samples of a prompt stay side by side.
 
-        for _, group in groupby(sorted(writings, key=filled, reverse=True), key=filled):
-            yield from in_chunks(group, rows)
+        The longer prompts of a batch are read on while the shorter ones are continued, for at most as many tokens as
+        are to be written.
+        """
+        batch: list[Writing] = []
+        for writing in sorted(writings, key=lambda writing: self._filled(writing.prompt)):
+            filled = self._filled(writing.prompt)
+            tokens = (len(batch) + 1) * min(self.model.settings.context, filled + 1 + length)
+            full = len(batch) == self._rows or tokens > self.decode.batch_tokens
+            if batch and (full or filled - self._filled(batch[0].prompt) > length):
+                yield batch
+                batch = []
+            batch.append(writing)
+        if batch:
+            yield batch
 
-    def _steps(self, writings: Sequence[_Writing], length: int) -> Iterator[None]:
+    def _steps(self, writings: Sequence[Writing], length: int) -> Iterator[None]:
         """Writes continuations of one batch, token by token; those of a prompt stand side by side."""
         groups = [list(group) for _, group in groupby(writings, key=lambda writing: writing.prompt)]
+        prompts = [group[0].prompt.ids for group in groups]
+        starts = [window_start(len(ids) - 1, self.model.settings.context) for ids in prompts]
+        common = min(len(ids) - start for ids, start in zip(prompts, starts, strict=True))
+        ends = [start + common for start in starts]  # how far all are read before the first step
+        read = [ids[start:end] for ids, start, end in zip(prompts, starts, ends, strict=True)]
         steps = sample(
-            GPTStepper(self.model, [group[0].start for group in groups], cached=self.cached),
+            GPTStepper(self.model, read, cached=self.cached),
             self._sampling,
-            prompts=[group[0].start for group in groups],
+            prompts=[ids[:end] for ids, end in zip(prompts, ends, strict=True)],
             keys=[[writing.key for writing in group] for group in groups],
             max_lengths=[length] * len(groups),
+            given=[ids[end:] for ids, end in zip(prompts, ends, strict=True)],
             eos=EOS,
             forbidden=self.tokenizer.unspoken,
             stop=lambda i, j, tokens: groups[i][j].show(tokens[-1]),
-            device=self.trained.device,
+            device=self._device,
         )
-        while tokens := self._computed(steps):
+        while True:
+            with self._evaluating():  # between two steps whoever reads them is in no mode of ours
+                tokens = next(steps, None)
+            if tokens is None:
+                return
             for new in tokens:
                 groups[new.prompt][new.sample].add(new.token, new.log_prob, new.end)
             yield
 
-    def _computed(self, steps: Iterator[list[NewToken]]) -> list[NewToken]:
-        """Returns the tokens of the next step; between two steps whoever reads them is in no mode of ours."""
-        with evaluating(self.model), autocast(self.trained.decode_precision, self.trained.device):
-            try:
-                return next(steps, [])
-            except FloatingPointError as error:
-                raise ModelError(f"{error}: the model's weights are unusable") from error
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Lets the model compute in the precision of decoding, without gradients.
+
+        Raises:
+            ModelError: what it computes is not finite.
+        """
+        try:
+            with evaluating(self.model), autocast(self._precision, self._device):
+                yield
+        except FloatingPointError as error:
+            raise ModelError(f"{error}: the model's weights are unusable") from error
 
     @property
     def _sampling(self) -> Sampling:
         decode = self.decode
         return Sampling(decode.repetition_penalty, decode.temperature, decode.top_k, decode.top_p, decode.min_p)
+
+
+def _key(seed: int, prompt: Prompt, number: int) -> tuple[int, ...]:
+    """Returns what decides about the random numbers of a prompt's sample."""
+    return seed, int.from_bytes(blake2b(prompt.text.encode(), digest_size=8).digest(), "big"), number
+
+
+def _check_stops(stop: Sequence[str]) -> None:
+    """Refuses stop strings that would stop everything.
+
+    Raises:
+        Seq2SeqError: one is empty.
+    """
+    if isinstance(stop, str):
+        raise TypeError("stop takes a list of strings, not a single string")
+    if not all(stop):
+        raise Seq2SeqError("a stop string must have a character")
 
 
 def _clean(prompt: str) -> str:

@@ -40,6 +40,7 @@ class Sampling:
     Attributes:
         repetition_penalty: above 0; 1 is off. Logits of tokens that occur in the prompt or in the output are divided
             by it where they are positive and multiplied where they are negative: CTRL, Keskar et al. 2019, section 4.1.
+            The end of a text never counts as one.
         temperature: 0 or more, divides the logits; 0 is greedy: the most probable token, of equals the smallest id.
         top_k: 0 or more; keeps the k most probable tokens and what equals the last of them; 0 is off. Fan et al. 2018.
         top_p: above 0, up to 1; keeps the fewest most probable tokens that hold this share of the probability, of
@@ -94,6 +95,7 @@ class _Row:
     sample: int
     key: tuple[int, ...]
     max_length: int
+    given: list[int]  # what it is still to read before it draws, the next one last
     tokens: list[int] = field(default_factory=list)
 
     def end(self, eos: int | None, stop: Callable[[int, int, list[int]], bool] | None) -> End | None:
@@ -112,6 +114,7 @@ def sample(
     prompts: Sequence[Sequence[int]],
     keys: Sequence[Sequence[tuple[int, ...]]],
     max_lengths: Sequence[int],
+    given: Sequence[Sequence[int]] = (),
     eos: int | None = None,
     forbidden: Sequence[int] = (),
     stop: Callable[[int, int, list[int]], bool] | None = None,
@@ -128,6 +131,8 @@ def sample(
             the last, which is fed first; all count for the repetition penalty.
         keys: for each prompt the keys of its continuations, such as (seed, number of the prompt, number of the sample).
         max_lengths: for each prompt the most tokens drawn, eos counted, at least one.
+        given: for each prompt ids that it goes on with before anything is drawn: so prompts of different lengths are
+            continued together, of which the stepper has read equally many tokens; empty: none for any.
         eos: id of the token that ends a continuation; None: there is none.
         forbidden: ids that are never drawn.
         stop: called with prompt, sample and the tokens drawn so far after each one but eos; says whether it was the
@@ -135,15 +140,18 @@ def sample(
         device: where the stepper's logits are; None: the CPU.
 
     Yields:
-        After each step one new token for each continuation that was alive, by prompt and sample.
+        After each step one new token for each continuation that was alive, by prompt and sample; not for those that
+        are still given tokens, and nothing where all are.
 
     Raises:
         ValueError: a prompt has no token, no key or no room; the stepper or an argument has another number of prompts.
         FloatingPointError: the stepper gave NaN, or nothing that may be drawn.
     """
     rows = [
-        _Row(i, j, key, max_length)
-        for i, (of_prompt, max_length, _) in enumerate(zip(keys, max_lengths, prompts, strict=True))
+        _Row(i, j, key, max_length, list(reversed(rest)))
+        for i, (of_prompt, max_length, _, rest) in enumerate(
+            zip(keys, max_lengths, prompts, given or [()] * len(prompts), strict=True)
+        )
         for j, key in enumerate(of_prompt)
     ]
     if not all(map(len, prompts)) or not all(map(len, keys)) or min(max_lengths, default=1) < 1:
@@ -156,18 +164,25 @@ def sample(
     history = _fill(prompts, device)[copies]  # [N, T], all that a row has read; N shrinks as rows end, T grows
     while rows:
         logits = stepper.step(history[:, -1]).detach()  # [N, V]
-        filtered = filtered_log_probs(logits.index_fill(1, barred, NEVER), sampling, history)
+        filtered = filtered_log_probs(logits.index_fill(1, barred, NEVER), sampling, history, eos)
         if filtered.isnan().any():
             raise FloatingPointError("the model's logits are not numbers, or nothing may be drawn")
         numbers = [uniform(*row.key, len(row.tokens)) for row in rows]
         tokens = draw(filtered, torch.tensor(numbers, dtype=torch.float64, device=device))  # [N]
         log_probs = logits.float().log_softmax(-1).gather(1, tokens[:, None])[:, 0]  # [N]
-        new = []
-        for row, token, log_prob in zip(rows, tokens.tolist(), log_probs.tolist(), strict=True):
-            row.tokens.append(token)
-            new.append(NewToken(row.prompt, row.sample, token, log_prob, row.end(eos, stop)))
-        yield new
-        kept = [i for i, token in enumerate(new) if token.end is None]
+        new, kept = [], []
+        for i, (row, token, log_prob) in enumerate(zip(rows, tokens.tolist(), log_probs.tolist(), strict=True)):
+            end = None
+            if row.given:
+                tokens[i] = row.given.pop()
+            else:
+                row.tokens.append(token)
+                end = row.end(eos, stop)
+                new.append(NewToken(row.prompt, row.sample, token, log_prob, end))
+            if end is None:
+                kept.append(i)
+        if new:
+            yield new
         history = torch.cat([history, tokens[:, None]], dim=1)
         if len(kept) < len(rows):  # a cache is copied when it is reordered: not at every step
             rows = [rows[i] for i in kept]
@@ -194,13 +209,16 @@ def uniform(*key: int) -> float:
     return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
 
 
-def filtered_log_probs(logits: Tensor, sampling: Sampling, seen: Tensor | None = None) -> Tensor:
+def filtered_log_probs(
+    logits: Tensor, sampling: Sampling, seen: Tensor | None = None, eos: int | None = None
+) -> Tensor:
     """Returns the distribution from which the next token is drawn; see `Sampling` for the filters and their order.
 
     Args:
         logits: [N, V], any float type; -inf for what may not be drawn.
         sampling: the settings.
         seen: [N, T] int64, ids of the tokens in prompt and output, in any order, repeated or not; None: none.
+        eos: id that is never penalised: where it occurs, it stands for the beginning of a text; None: there is none.
 
     Returns:
         Log-probabilities [N, V] float32, in nats, -inf for excluded tokens. The best token always stays. NaN in rows
@@ -210,6 +228,8 @@ def filtered_log_probs(logits: Tensor, sampling: Sampling, seen: Tensor | None =
     if seen is not None and sampling.repetition_penalty != 1:
         old = scores.gather(1, seen)  # [N, T]
         penalised = torch.where(old < 0, old * sampling.repetition_penalty, old / sampling.repetition_penalty)
+        if eos is not None:
+            penalised = torch.where(seen == eos, old, penalised)
         scores = scores.scatter(1, seen, penalised)
     if sampling.temperature == 0:
         best = scores.argmax(dim=1, keepdim=True)  # the first of equals

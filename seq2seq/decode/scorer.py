@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from seq2seq.data.batch import Batch, TokenBatch, cut_by_tokens
-from seq2seq.decode.translator import MAX_SCORES, STREAM_LINES
+from seq2seq.decode.stepper import MAX_SCORES
+from seq2seq.decode.translator import STREAM_LINES
 from seq2seq.decode.windows import windows
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import autocast, choose_device, evaluating

@@ -10,6 +10,8 @@ from seq2seq.decode.windows import dropped, window_start
 from seq2seq.model.gpt import GPT, GPTState
 from seq2seq.model.transformer import DecoderState, Transformer
 
+MAX_SCORES = 2**26  # scores of the vocabulary that a batch holds at once (256 MiB)
+
 
 class TransformerStepper:
     """Steps of a decoder with its cache, for one batch of sources.

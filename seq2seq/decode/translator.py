@@ -9,7 +9,7 @@ import numpy as np
 
 from seq2seq.data.batch import cut_by_tokens, pad_rows
 from seq2seq.decode.beam import Hypothesis, LengthPenalty, beam_search
-from seq2seq.decode.stepper import TransformerStepper
+from seq2seq.decode.stepper import MAX_SCORES, TransformerStepper
 from seq2seq.errors import ModelError
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import autocast, choose_device, evaluating
@@ -19,7 +19,6 @@ from seq2seq.text.lines import in_chunks, is_blank
 from seq2seq.text.sentences import split_sentences
 
 EXTRA_LENGTH = 10  # tokens that a translation may have beyond max_length_ratio times its source
-MAX_SCORES = 2**26  # scores of the vocabulary that a batch holds at once (256 MiB)
 STREAM_LINES = 4096  # lines that `translate_stream` sorts by length together
 
 

@@ -61,6 +61,19 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def cast_for_decoding(model: nn.Module, precision: Literal["fp32", "bf16"]) -> None:
+    """Rounds the matrices of a model that is not trained any more, once, as `autocast` would for each product.
+
+    Results are the same. Embeddings stay fp32, also where a product with the same matrix follows: it gets its own.
+    """
+    if precision == "bf16":
+        for module in model.modules():
+            if isinstance(module, nn.Linear):
+                module.weight = nn.Parameter(module.weight.detach().bfloat16(), requires_grad=False)
+                if module.bias is not None:
+                    module.bias = nn.Parameter(module.bias.detach().bfloat16(), requires_grad=False)
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Puts a model into evaluation mode, without gradients, while the block runs."""

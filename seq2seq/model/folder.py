@@ -144,7 +144,9 @@ def load_model(
     """
     trained = load_any(folder, device, decode)
     if not isinstance(trained, TrainedModel):
-        raise ModelError(f"{folder}: is a language model, which continues text and does not translate")
+        raise ModelError(
+            f"{folder}: is a language model, which continues text (seq2seq-generate) and does not translate"
+        )
     return trained
 
 
@@ -156,7 +158,7 @@ def load_gpt(folder: Path, device: torch.device | None = None, decode: Mapping[s
     """
     trained = load_any(folder, device, decode)
     if not isinstance(trained, TrainedGPT):
-        raise ModelError(f"{folder}: is a translation model, which cannot continue text")
+        raise ModelError(f"{folder}: is a translation model, which cannot continue text; use seq2seq-translate")
     return trained
 
 

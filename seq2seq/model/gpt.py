@@ -74,11 +74,11 @@ class GPT(nn.Module):
             self.output.weight = self.token_embedding.weight
         initialize(self)
 
-    def forward(self, batch: TokenBatch, label_smoothing: float = 0.0) -> tuple[Tensor, int]:
+    def forward(self, batch: TokenBatch) -> tuple[Tensor, int]:
         """Returns the summed loss of a batch in nats and the number of targets it is the sum of."""
         real = batch.targets != PAD  # [B, T]
         hidden = self.hidden(batch.tokens)[real]  # [N, D]: only real targets are predicted
-        return label_smoothed_loss(self.logits(hidden), batch.targets[real], label_smoothing), batch.n_tokens
+        return label_smoothed_loss(self.logits(hidden), batch.targets[real]), batch.n_tokens
 
     def start(self) -> GPTState:
         """Returns the state in which no token has been read."""

@@ -156,6 +156,7 @@ class CharacterCodec:
         if self._pieces[: len(SPECIAL_IDS)] != [f"<{name}>" for name in SPECIAL_IDS]:
             raise ModelError(f"tokenizer: the first pieces must be {', '.join(SPECIAL_IDS)}")
         self._ids = {piece: i for i, piece in enumerate(self._pieces) if len(piece) == 1}
+        self._shown = [piece if len(piece) == 1 else "\ufffd" * (i == UNK) for i, piece in enumerate(self._pieces)]
         self.vocab_size = len(self._pieces)
 
     @classmethod
@@ -189,8 +190,7 @@ class CharacterCodec:
 
     def decode(self, rows: Sequence[list[int]]) -> list[str]:
         """Returns the text of each row of ids; an unknown character becomes U+FFFD, tags and the like nothing."""
-        shown = [piece if len(piece) == 1 else "\ufffd" * (i == UNK) for i, piece in enumerate(self._pieces)]
-        return ["".join(shown[i] for i in row) for row in rows]
+        return ["".join(self._shown[i] for i in row) for row in rows]
 
     def piece(self, token: int) -> str:
         """Returns the character of an id."""

@@ -23,9 +23,9 @@ class TextStream:
         self._tokens = list(context[-4 * CONTEXT :])
         self._shown = len(decode(self._tokens))  # characters of the tokens' text that have been returned
 
-    def push(self, token: int) -> str:
-        """Returns the text that is certain after one more token, without what has been returned before."""
-        self._tokens.append(token)
+    def push(self, *tokens: int) -> str:
+        """Returns the text that is certain after some more tokens, without what has been returned before."""
+        self._tokens += tokens
         text = self._decode(self._tokens)
         certain = text[: len(text) - _unfinished(text)]
         new = certain[self._shown :]

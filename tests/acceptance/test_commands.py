@@ -335,19 +335,22 @@ def test_a_language_model_from_text_to_text(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(text_recipe(tmp_path)))
     done = run("train", tmp_path / "recipe.yaml")
     assert done.returncode == 0, done.stderr.decode()
-    out = run("generate", tmp_path / "run", "--samples", 2, "--format", "jsonl", stdin=b"red dog\n\n")
+    many = ["--samples", 2, "--format", "jsonl", "--stop", "\n"]
+    out = run("generate", tmp_path / "run", "--begin", *many, stdin=b"red dog\n\n")
     assert out.returncode == 0, out.stderr.decode()
-    records = [json.loads(line) for line in out.stdout.splitlines()]
-    assert [record["prompt"] for record in records] == ["red dog", "red dog", "", ""]
-    begun = [record for record in records if not record["prompt"] and "\n" not in record["text"]]
-    (tmp_path / "lines").write_text("".join(record["text"] + "\n" for record in begun))
+    begun = [json.loads(line) for line in out.stdout.splitlines()]
+    assert [record["prompt"] for record in begun] == ["red dog", "red dog", "", ""]
+    (tmp_path / "lines").write_text("".join(record["prompt"] + record["text"] + "\n" for record in begun))
     out = run("score", tmp_path / "run", "--target", tmp_path / "lines", "--format", "jsonl")
     scores = [json.loads(line)["token_log_probs"] for line in out.stdout.splitlines()]
     for score, record in zip(scores, begun, strict=True):
-        assert score == pytest.approx(record["token_log_probs"][: len(score)], abs=1e-4)
+        written = score[len(record["prompt"]) :]
+        assert written == pytest.approx(record["token_log_probs"][: len(written)], abs=1e-4)
+    dropped = run("train", tmp_path / "recipe.yaml", "--list-dropped", tmp_path / "dropped")
+    assert dropped.returncode == 2 and b"a language model is trained on all of its text" in dropped.stderr
     out = run("translate", tmp_path / "run", stdin=b"red dog\n")
     assert out.returncode == 4
-    assert b"is a language model, which continues text and does not translate" in out.stderr
+    assert b"is a language model, which continues text (seq2seq-generate) and does not translate" in out.stderr
 
 
 @pytest.mark.parametrize("command", ["train", "translate", "evaluate", "score", "generate", "average"])
@@ -400,7 +403,7 @@ def test_language_model_from_text_to_finished_run(tmp_path: Path) -> None:
     assert b"this run is finished" in run("train", tmp_path / "recipe.yaml").stderr
     wrong = run("translate", tmp_path / "run", stdin=b"text\n")
     assert wrong.returncode == 4
-    assert b"is a language model, which continues text and does not translate" in wrong.stderr
+    assert b"is a language model, which continues text (seq2seq-generate) and does not translate" in wrong.stderr
     longer = run("train", tmp_path / "recipe.yaml", "train.max_steps=25")
     assert longer.returncode == 3
     assert b"train.max_steps: was 20, is 25" in longer.stderr

@@ -195,7 +195,7 @@ FAILURES = {
     "a step, on all ranks": ("at_step(5, fails(DataError('damaged')))", "rank 0: damaged"),
     "validation": (
         "if RANK == 0: Validator.measure = fails(MemoryError('no'))",
-        "rank 0: out of memory; lower train.device_tokens, or --batch-tokens where text is translated",
+        "rank 0: out of memory; lower train.device_tokens, or --batch-tokens where no model is trained",
     ),
     "a save": (f"if RANK == 0: {FULL}", "rank 0: step-00000010: No space left on device"),
     "killed": (

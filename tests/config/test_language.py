@@ -14,7 +14,6 @@ from seq2seq.config import (
     LanguageModelSettings,
     TextDataset,
     TextFile,
-    as_translation,
     describe,
     differences,
     leaves,
@@ -122,11 +121,6 @@ def test_differences_and_sources() -> None:
 
 def test_a_task_can_be_given_on_the_command_line() -> None:
     assert load(MINIMAL.replace("task: language_model\n", ""), "task=language_model") == load(MINIMAL)
-
-
-def test_settings_of_a_language_model_are_no_translation() -> None:
-    with pytest.raises(RecipeError, match="task: is language_model, must be translation"):
-        as_translation(load(MINIMAL))
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -17,7 +17,6 @@ from seq2seq.config import (
     ParallelFiles,
     TranslationSettings,
     TsvFile,
-    as_translation,
     differences,
     leaves,
     load_recipe,
@@ -40,7 +39,9 @@ data:
 def load(folder: Path, text: str, *overrides: str) -> TranslationSettings:
     path = folder / "recipe.yaml"
     path.write_text(text, encoding="utf-8")
-    return as_translation(load_recipe(path, overrides).settings)
+    settings = load_recipe(path, overrides).settings
+    assert isinstance(settings, TranslationSettings)
+    return settings
 
 
 def value_of(settings: TranslationSettings, key: str) -> Any:
@@ -109,7 +110,9 @@ def test_settings_stored_before_a_key_was_there_have_its_default() -> None:
         "output": "runs/x",
         "data": {"source_language": "en", "target_language": "de", "train": [corpus], "valid": corpus, "test": hub},
     }
-    data = as_translation(settings_from_dict(old)).data
+    settings = settings_from_dict(old)
+    assert isinstance(settings, TranslationSettings)
+    data = settings.data
     assert data.train == [ParallelFiles(source="a.en", target="a.de")]
     assert data.test == HubDataset(dataset="wmt/wmt14", config="de-en", split="test", streaming=False)
     assert (data.tags, data.temperature, data.drop_duplicates, data.noise) == (False, 1.0, False, NoiseSettings())

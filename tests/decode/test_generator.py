@@ -147,10 +147,13 @@ def test_a_wide_beam_is_exhaustive() -> None:
     for prompt in ("abc", "b" * 17):
         start = trained.tokenizer.encode_texts([prompt])[0][:-1].tolist()
         rows = [np.array([*start, *text, EOS]) for text in texts]
-        totals = [sum(row[len(start) - 1 :]) for row in token_log_probs(trained.model, rows, 10**6)]
+        # A text that is cut off has not ended: it is as probable as its tokens.
+        found_log_probs = [row[len(start) - 1 :] for row in token_log_probs(trained.model, rows, 10**6)]
+        totals = [sum(row[:2]) for row in found_log_probs]
         best = sorted(range(len(texts)), key=lambda i: -totals[i])[:60]
         found = Generator(trained).generate([prompt], 60, max_new_tokens=2)[0]
-        assert [continuation.ids[:2] for continuation in found] == [[*texts[i], EOS][:2] for i in best]
+        assert [continuation.ids for continuation in found] == [[*texts[i], EOS][:2] for i in best]
+        assert [continuation.log_prob for continuation in found] == pytest.approx([totals[i] for i in best], abs=1e-4)
 
 
 def test_a_prompt_without_tokens_is_the_beginning_of_a_text() -> None:
@@ -161,6 +164,35 @@ def test_a_prompt_without_tokens_is_the_beginning_of_a_text() -> None:
     logits[: UNK + 2] = -math.inf
     assert found.ids == [int(logits.argmax())]
     assert Generator(trained).generate(["\udcff"]) == Generator(trained).generate(["?"])
+
+
+def test_the_same_words_begin_a_text_or_stand_in_one() -> None:
+    trained = build(max_new_tokens=30)
+    generator, scorer = Generator(trained), TextScorer(trained)
+    (within,), (begun,) = (generator.generate(["cab"], begin=begin)[0] for begin in (False, True))
+    assert within.ids != begun.ids and begun.prompt == "cab"
+    assert "".join(generator.stream("cab", begin=True)) == begun.text
+    assert generator.generate([""], begin=True) == generator.generate([""])
+    # Lines are scored as the beginnings of texts, through all windows.
+    scored = scorer.score(["cab" + begun.text])[0].token_log_probs[3:]
+    assert len(scored) > CONTEXT
+    assert scored == pytest.approx(begun.token_log_probs[: len(scored)], abs=1e-4)
+
+
+def test_prompts_of_all_lengths_are_continued_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = []
+
+    class Counted(GPTStepper):
+        def __init__(self, model: GPT, prompts: list[list[int]], **options: Any) -> None:
+            batches.append(len(prompts))
+            super().__init__(model, prompts, **options)
+
+    prompts = ["abcdefgh"[: n % 8 + 1] * (n // 8 + 1) for n in range(60)]
+    trained = build(repetition_penalty=1.3)
+    alone = Generator(trained, batch_size=1).generate(prompts)
+    monkeypatch.setattr("seq2seq.decode.generator.GPTStepper", Counted)
+    assert same(Generator(trained).generate(prompts), alone)
+    assert sum(batches) == len(set(prompts)) and len(batches) < 5
 
 
 @pytest.mark.parametrize("decode", [{}, {"beam_size": 2}], ids=str)
@@ -178,6 +210,8 @@ def test_a_text_ends_in_front_of_a_stop_string(decode: dict[str, Any]) -> None:
             assert found.ids == whole.ids[:ended] and len(found.token_log_probs) == len(found.tokens) == ended
     with pytest.raises(Seq2SeqError, match="a stop string must have a character"):
         generator.generate(["a"], stop=[""])
+    with pytest.raises(TypeError, match="stop takes a list of strings"):
+        generator.generate(["a"], stop="ab")
 
 
 @pytest.mark.parametrize("decode", [{}, GREEDY, {"beam_size": 2}], ids=str)

@@ -193,6 +193,9 @@ def test_the_order_of_the_filters_counts() -> None:
     seen = torch.tensor([[0, 0]])
     penalised = filtered_log_probs(logits, Sampling(repetition_penalty=2.0, temperature=0.5, top_k=2), seen).exp()[0]
     assert penalised.tolist() == pytest.approx([0.0625 / 0.1525, 0.09 / 0.1525, 0, 0])
+    # The end of a text is not penalised for having been read: it stands in front of a text too.
+    spared = filtered_log_probs(logits, Sampling(repetition_penalty=2.0), seen, eos=0)
+    assert torch.equal(spared, filtered_log_probs(logits, Sampling()))
 
 
 def test_zero_temperature_is_greedy_is_the_best_one() -> None:
