@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -172,6 +172,23 @@ def is_whole(folder: Path) -> bool:
     except ModelError:
         return False
     return True
+
+
+def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Makes a folder of a cache unless it is there, whole; of processes that start together one makes it for all.
+
+    Args:
+        folder: what it is to be; the lock lies beside it.
+        make: writes what it holds into an empty folder.
+
+    Returns:
+        The folder.
+    """
+    with lock(folder.parent / ".locks" / folder.name):
+        if not is_whole(folder):
+            with atomic_folder(folder) as temporary:
+                make(temporary)
+    return folder
 
 
 @contextmanager

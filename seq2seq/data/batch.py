@@ -51,7 +51,7 @@ class TokenBatch:
     """Rows of running text padded to a common length.
 
     Attributes:
-        tokens: [B, T] int64 ids: what the model reads.
+        tokens: [B, T] int64 ids: what the model reads, of a shorter row its last id and pad behind that.
         targets: [B, T] int64 ids: for each of them the next one, which it predicts, or pad: nothing to predict.
         n_tokens: targets to predict, padding not counted.
     """
@@ -63,8 +63,8 @@ class TokenBatch:
     @classmethod
     def from_ids(cls, rows: Sequence[Ids]) -> "TokenBatch":
         """Pads rows of ids, in each of which every id but the first is predicted from those before it."""
-        tokens, targets = pad_rows([row[:-1] for row in rows]), pad_rows([row[1:] for row in rows])
-        return cls(tokens, targets, sum(len(row) - 1 for row in rows))
+        padded = pad_rows(rows)
+        return cls(padded[:, :-1], padded[:, 1:], sum(len(row) - 1 for row in rows))
 
     def to(self, device: torch.device) -> "TokenBatch":
         """Returns the batch on a device."""
@@ -86,10 +86,11 @@ def cut_by_tokens(lengths: Sequence[int], tokens: int, rows: int) -> Iterator[li
         Indices of the rows of a batch.
     """
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    while order:
-        size = min(rows, max(1, tokens // max(1, lengths[order[0]])))
-        yield order[:size]
-        order = order[size:]
+    start = 0
+    while start < len(order):
+        size = min(rows, max(1, tokens // max(1, lengths[order[start]])))
+        yield order[start : start + size]
+        start += size
 
 
 def pad_rows(rows: Sequence[Ids]) -> Tensor:

@@ -1,6 +1,6 @@
 """The order of examples: which pairs make up which optimizer step, on any number of ranks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -95,21 +95,29 @@ class TrainingData:
         """Target tokens of an epoch; None where a corpus is streamed."""
         return self.pools.tokens_per_epoch
 
-    def steps(self, position: Position) -> Iterator[PairStep]:
-        """Yields the steps from a position on, without end.
+    @property
+    def tokens_per_step(self) -> int:
+        """Target tokens of a step, about."""
+        return self.batch_tokens
+
+    def steps(self, position: Position) -> Generator[PairStep, None, None]:
+        """Yields the steps from a position on, without end; closing this generator closes the corpora.
 
         A position behind the end of its pool or epoch (the recipe may have changed) stands for the next one.
         """
-        while True:
-            position = self.pools.settle(position)
-            pool, following = self.pools.pool(position)
-            plan = self._plan(pool, position)
-            for i in range(position.step, len(plan)):
-                micro_batches = self._micro_batches(pool, plan[i])
-                n_tokens = int(sum(pool.target_lengths[rows].sum() for rows in micro_batches))
-                behind = replace(position, step=i + 1) if i + 1 < len(plan) else following
-                yield PairStep(pool, micro_batches, n_tokens, behind)
-            position = following
+        try:
+            while True:
+                position = self.pools.settle(position)
+                pool, following = self.pools.pool(position)
+                plan = self._plan(pool, position)
+                for i in range(position.step, len(plan)):
+                    micro_batches = self._micro_batches(pool, plan[i])
+                    n_tokens = int(sum(pool.target_lengths[rows].sum() for rows in micro_batches))
+                    behind = replace(position, step=i + 1) if i + 1 < len(plan) else following
+                    yield PairStep(pool, micro_batches, n_tokens, behind)
+                position = following
+        finally:
+            self.pools.close()
 
     def _plan(self, pool: Pool, position: Position) -> list[list[Indices]]:
         """Cuts a pool into steps, each a list of chunks of pairs of like length."""

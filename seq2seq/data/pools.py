@@ -15,22 +15,31 @@ from seq2seq.text.lines import Pair
 from seq2seq.text.noise import add_noise
 from seq2seq.text.tokenizer import Tokenizer
 
+# Where a corpus is read on: the pass over it, the row in it and, of running text, how many tokens of the document in
+# that row have been read already. Numbers that are missing are 0.
+Place = tuple[int, ...]
+
 
 @dataclass(frozen=True)
 class Position:
     """A place in the order of examples, from 0.
 
+    There are three orders. Pairs on disk come in epochs made of pools made of steps. Where a corpus is streamed there
+    are pools of steps, and no epochs. Blocks of text on disk are drawn step by step; there are no pools.
+
     Attributes:
-        epoch: passes over all corpora so far; stays 0 where a corpus is streamed.
-        pool: of the epoch.
-        step: of the pool.
-        rows: where a corpus is streamed, for each corpus the pass over it and the row in it at which the pool begins.
+        epoch: passes over all corpora so far; of text on disk, how often as many tokens as it has have been drawn.
+        pool: of the epoch; of streams, of the run.
+        step: of the pool; of text on disk, of the run.
+        rows: of streams, for each corpus the place at which its part of the pool begins; empty at the beginning.
+        tokens: of text on disk, those drawn so far.
     """
 
     epoch: int = 0
     pool: int = 0
     step: int = 0
-    rows: tuple[tuple[int, int], ...] = ()
+    rows: tuple[Place, ...] = ()
+    tokens: int = 0
 
 
 class Pool(Protocol):
@@ -60,6 +69,9 @@ class Pools(Protocol):
 
     def pool(self, position: Position) -> tuple[Pool, Position]:
         """Returns the pool at a settled position, and the position behind the pool."""
+
+    def close(self) -> None:
+        """Closes what is open of the corpora, until the next pool is asked for."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +198,9 @@ class StoredPools:
             places_in_passes = zip(corpora.tolist(), passes.tolist(), within.tolist(), strict=True)
             pool = EncodedPool([self._vary(*place) for place in places_in_passes])
         return pool, self.settle(Position(epoch, number + 1))
+
+    def close(self) -> None:
+        """Does nothing: stores stay mapped."""
 
     def _vary(self, corpus: int, number: int, index: int) -> tuple[Ids, Ids]:
         """Encodes a pair as it comes in one pass over its corpus."""

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from seq2seq.config import AnyDataSettings, DataSettings
 from seq2seq.errors import DataError
-from seq2seq.files import atomic_folder, fingerprint, is_whole, lock, write_json
+from seq2seq.files import fingerprint, made_once, write_json
 from seq2seq.text.corpora import Corpus
-from seq2seq.text.ids import Ids
+from seq2seq.text.ids import Ids, stored_type
 from seq2seq.text.lines import Pair, in_chunks, is_blank
 from seq2seq.text.tokenizer import Tokenizer
 
@@ -95,12 +95,8 @@ def open_store(corpus: Corpus, tokenizer: Tokenizer, data: DataSettings, text: b
         DataError: the corpus cannot be read, or nothing of it is left after filtering.
     """
     folder = cache_folder(data) / f"pairs-{store_fingerprint(corpus, tokenizer, data, text)[:32]}"
-    with lock(folder.parent / ".locks" / folder.name):  # two runs that start together prepare the same text once
-        if not is_whole(folder):
-            log.info("%s: tokenising", corpus.name)
-            with atomic_folder(folder) as temporary:
-                _write(temporary, corpus, PairFilter(tokenizer, data, corpus), text)
-    return PairStore(folder, corpus)
+    pair_filter = PairFilter(tokenizer, data, corpus)
+    return PairStore(made_once(folder, lambda temporary: _write(temporary, corpus, pair_filter, text)), corpus)
 
 
 def cache_folder(data: AnyDataSettings) -> Path:
@@ -180,9 +176,10 @@ def _hash(pair: Pair) -> int:
 
 def _write(folder: Path, corpus: Corpus, pair_filter: PairFilter, text: bool) -> None:
     """Filters a corpus into a folder, a chunk at a time."""
+    log.info("%s: tokenising", corpus.name)
     tokenizer, data = pair_filter.tokenizer, pair_filter.data
     largest = max(tokenizer.source_vocab_size, tokenizer.target_vocab_size)
-    dtype = np.dtype(np.uint8 if text else np.uint16 if largest <= 2**16 else np.int32)
+    dtype = np.dtype(np.uint8) if text else stored_type(largest)
     counts = dict.fromkeys(("read", *DROPPED, "kept"), 0)
     lengths = array("q"), array("q")  # in tokens
     sizes = array("q"), array("q")  # in entries of the file

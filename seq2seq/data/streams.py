@@ -8,18 +8,18 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from seq2seq.data.permutation import shuffled
-from seq2seq.data.pools import EncodedPool, Pool, Position, Variation
+from seq2seq.data.pools import EncodedPool, Place, Pool, Position, Variation
 from seq2seq.data.store import DROPPED, PairFilter, describe_counts
 from seq2seq.errors import DataError
 from seq2seq.text.corpora import Corpus
 from seq2seq.text.hub import StreamedDataset
 from seq2seq.text.ids import Ids
-from seq2seq.text.lines import Pair
 
 log = logging.getLogger(__name__)
 
 Row = TypeVar("Row")
 Read = TypeVar("Read", covariant=True)
+Item = TypeVar("Item")
 
 CHUNK = 1000  # pairs that are encoded together
 
@@ -43,10 +43,10 @@ class Reader(Generic[Row]):
         self._corpus = corpus
         self._seed = seed
         self._rows: Iterator[Row] = iter(())
-        self._place = (-1, -1)  # pass and row of the next one of `_rows`
+        self._place: Place = ()  # pass and row of the next one of `_rows`
 
-    def read(self, place: tuple[int, int], size: int) -> tuple[list[Row], tuple[int, int]]:
-        """Returns at most `size` rows from a place on, at least one, and the place behind them.
+    def read(self, place: Place, size: int) -> tuple[list[Row], Place]:
+        """Returns at most `size` rows from a pass and row on, at least one, and the pass and row behind them.
 
         Raises:
             DataError: the corpus is empty.
@@ -62,14 +62,66 @@ class Reader(Generic[Row]):
         self._place = (number, row + len(chunk))
         return chunk, self._place
 
-    def _open(self, place: tuple[int, int]) -> None:
-        number, row = place
+    def close(self) -> None:
+        """Closes the corpus; if it is read again, it is opened again."""
         if isinstance(self._rows, Generator):
             self._rows.close()
+        self._rows, self._place = iter(()), ()
+
+    def _open(self, place: Place) -> None:
+        self.close()
+        number, row = place
         if isinstance(self._corpus, StreamedDataset):
             self._rows = self._corpus.rows(self._seed, number, row)
         else:
             self._rows = islice(self._corpus, row, None)
+
+
+class Source(Protocol[Item]):
+    """A corpus that is read as it comes and contributes to pools."""
+
+    def take(self, place: Place, n: int) -> tuple[list[Item], Place]:
+        """Returns the next `n` items from a place on, and the place behind them."""
+
+    def close(self) -> None:
+        """Closes the corpus; if more is taken, it is opened again."""
+
+
+class Mixture(Generic[Item]):
+    """Pools to which each of some corpora contributes its share, without end.
+
+    Args:
+        sources: the corpora.
+        shares: items of a pool that come from each.
+        seed: of all permutations.
+    """
+
+    def __init__(self, sources: Sequence[Source[Item]], shares: Sequence[int], seed: int) -> None:
+        self._sources = sources
+        self._shares = shares
+        self._seed = seed
+
+    def pool(self, position: Position) -> tuple[list[Item], Position]:
+        """Returns the items of the pool at a position in random order, and the position behind the pool."""
+        items: list[Item] = []
+        places = []
+        for c, (source, share) in enumerate(zip(self._sources, self._shares, strict=True)):
+            found, place = source.take(position.rows[c] if c < len(position.rows) else (), share)
+            items += found
+            places.append(place)
+        order = shuffled(np.arange(len(items)), len(items), self._seed, position.pool)
+        return [items[i] for i in order], Position(pool=position.pool + 1, rows=tuple(places))
+
+    def close(self) -> None:
+        """Closes all corpora."""
+        for source in self._sources:
+            source.close()
+
+
+def pool_shares(weights: Sequence[float], size: int) -> list[int]:
+    """Returns how many of about `size` items of a pool come from each corpus, at least one."""
+    total = sum(weights)
+    return [max(1, round(size * weight / total)) for weight in weights]
 
 
 class StreamedPools:
@@ -91,13 +143,11 @@ class StreamedPools:
         pool_size: int,
         variation: Variation | None = None,
     ) -> None:
-        self.seed = seed
-        self.variation = variation
-        self._filters = filters
-        self._readers = [Reader(corpus, seed) for corpus in corpora]
-        self._names = [corpus.name for corpus in corpora]
-        total = sum(corpus.weight for corpus in corpora)
-        self._shares = [max(1, round(pool_size * corpus.weight / total)) for corpus in corpora]
+        sources = [
+            _Pairs(c, corpus, pair_filter, seed, variation)
+            for c, (corpus, pair_filter) in enumerate(zip(corpora, filters, strict=True))
+        ]
+        self._mixture = Mixture(sources, pool_shares([corpus.weight for corpus in corpora], pool_size), seed)
 
     @property
     def tokens_per_epoch(self) -> None:
@@ -109,37 +159,57 @@ class StreamedPools:
 
     def pool(self, position: Position) -> tuple[Pool, Position]:
         """Returns the pool at a position, and the position behind it, rows included."""
-        pairs: list[tuple[Ids, Ids]] = []
-        places = []
-        for c in range(len(self._shares)):
-            place = position.rows[c] if c < len(position.rows) else (0, 0)
-            found, place = self._take(c, place)
-            pairs += found
-            places.append(place)
-        order = shuffled(np.arange(len(pairs)), len(pairs), self.seed, position.pool)
-        following = Position(pool=position.pool + 1, rows=tuple(places))
-        return EncodedPool([pairs[i] for i in order]), following
+        pairs, following = self._mixture.pool(position)
+        return EncodedPool(pairs), following
 
-    def _take(self, c: int, place: tuple[int, int]) -> tuple[list[tuple[Ids, Ids]], tuple[int, int]]:
-        """Returns a corpus's share of a pool from a place on, and the place behind it."""
-        first = place
+    def close(self) -> None:
+        """Closes the corpora, until the next pool is asked for."""
+        self._mixture.close()
+
+
+class _Pairs:
+    """The pairs of one corpus that are trained on; see `Source`.
+
+    Args:
+        number: of the corpus in the recipe, from 0.
+        corpus: where they come from.
+        pair_filter: drops some.
+        seed: of the order in which a stream is read.
+        variation: encodes them anew; None: the filter's ids.
+    """
+
+    def __init__(
+        self, number: int, corpus: Corpus, pair_filter: PairFilter, seed: int, variation: Variation | None
+    ) -> None:
+        self._number = number
+        self._name = corpus.name
+        self._reader = Reader(corpus, seed)
+        self._filter = pair_filter
+        self._variation = variation
+
+    def take(self, place: Place, n: int) -> tuple[list[tuple[Ids, Ids]], Place]:
+        """Returns the next `n` pairs from a place on, and the place behind them."""
+        first = place = place or (0, 0)
         kept: list[tuple[Ids, Ids]] = []
         counts = dict.fromkeys(("read", *DROPPED), 0)
-        while len(kept) < self._shares[c]:
-            chunk, following = self._readers[c].read(place, min(CHUNK, self._shares[c] - len(kept)))
-            for row, found in enumerate(self._filters[c](chunk), following[1] - len(chunk)):
+        while len(kept) < n:
+            chunk, place = self._reader.read(place, min(CHUNK, n - len(kept)))
+            for row, found in enumerate(self._filter(chunk), place[1] - len(chunk)):
                 counts["read"] += 1
                 if found.reason:
                     counts[found.reason] += 1
-                elif found.ids is not None:
-                    kept.append(self._vary(c, found.pair, found.ids, (following[0], row)))
-            if not kept and following[0] > first[0] + 1:
-                raise DataError(f"{self._names[c]}: no sentence pair left to train on")
-            place = following
-        log.info("%s: a pool from row %s on: %s", self._names[c], f"{first[1]:,}", describe_counts(counts))
+                elif found.ids is None:
+                    continue
+                elif self._variation is None:
+                    kept.append(found.ids)
+                else:
+                    key = (self._number, place[0], row)
+                    kept.append(self._variation.encode(found.pair, self._filter.language, key))
+            if not kept and place[0] > first[0] + 1:
+                raise DataError(f"{self._name}: no sentence pair left to train on")
+        log.info("%s: a pool from row %s on: %s", self._name, f"{first[1]:,}", describe_counts(counts))
         return kept, place
 
-    def _vary(self, c: int, pair: Pair, ids: tuple[Ids, Ids], place: tuple[int, int]) -> tuple[Ids, Ids]:
-        if self.variation is None:
-            return ids
-        return self.variation.encode(pair, self._filters[c].language, (c, *place))
+    def close(self) -> None:
+        """Closes the corpus; if more is taken, it is opened again."""
+        self._reader.close()

@@ -8,17 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from seq2seq.errors import DataError
-from seq2seq.files import atomic_folder, fingerprint, is_whole, lock, write_json
+from seq2seq.files import fingerprint, made_once, write_json
 from seq2seq.text.documents import Documents
-from seq2seq.text.ids import EOS, Ids
-from seq2seq.text.lines import in_chunks, is_blank
+from seq2seq.text.ids import EOS, UNK, Ids, stored_type
+from seq2seq.text.lines import is_blank, utf8_size
 from seq2seq.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # counts up when what the files mean changes
-CHUNK = 1000  # documents that are encoded together
-LOG_EVERY = 1_000_000  # documents
+VERSION = 2  # counts up when what the files mean changes
+LOG_EVERY = 100_000_000  # tokens
 
 
 class TokenStore:
@@ -30,8 +29,9 @@ class TokenStore:
     Attributes:
         name: of the corpus.
         weight: how often its text is drawn, in relation to its length.
-        counts: `documents`, `tokens` to predict, those of end of document included, and UTF-8 `bytes` of the text.
-        ids: [tokens + 1] ids.
+        counts: `documents`, `tokens` to predict, those of end of document included, `unknown` ones among them, and
+            UTF-8 `bytes` of the text.
+        ids: [tokens + 1] ids, which stay on disk until they are asked for.
     """
 
     def __init__(self, folder: Path, corpus: Documents) -> None:
@@ -39,7 +39,8 @@ class TokenStore:
         self.name = corpus.name
         self.weight = corpus.weight
         self.counts: dict[str, int] = content["counts"]
-        self.ids: Ids = np.memmap(folder / "tokens.data", dtype=np.dtype(content["dtype"]), mode="r")
+        mapped: Ids = np.memmap(folder / "tokens.data", dtype=np.dtype(content["dtype"]), mode="r")
+        self.ids: Ids = np.asarray(mapped)  # the same memory; slices of a plain array cost a fraction
 
 
 def open_token_store(corpus: Documents, tokenizer: Tokenizer, cache: Path) -> TokenStore:
@@ -49,40 +50,46 @@ def open_token_store(corpus: Documents, tokenizer: Tokenizer, cache: Path) -> To
         DataError: the corpus cannot be read or is empty.
     """
     folder = cache / f"tokens-{fingerprint([VERSION, corpus.fingerprint, tokenizer.hash()])[:32]}"
-    with lock(cache / ".locks" / folder.name):  # two runs that start together prepare the same text once
-        if not is_whole(folder):
-            log.info("%s: tokenising", corpus.name)
-            with atomic_folder(folder) as temporary:
-                _write(temporary, corpus, tokenizer)
-    return TokenStore(folder, corpus)
-
-
-def pack(documents: list[str], tokenizer: Tokenizer) -> Iterator[tuple[str, Ids]]:
-    """Yields each document that is not blank, with its ids, ending in eos."""
-    visible = [document for document in documents if not is_blank(document)]
-    yield from zip(visible, tokenizer.encode_texts(visible), strict=True)
+    return TokenStore(made_once(folder, lambda temporary: _write(temporary, corpus, tokenizer)), corpus)
 
 
 def _write(folder: Path, corpus: Documents, tokenizer: Tokenizer) -> None:
-    """Tokenises a corpus into a folder, a chunk at a time."""
-    dtype = np.dtype(np.uint16 if tokenizer.target_vocab_size <= 2**16 else np.int32)
-    counts = {"documents": 0, "tokens": 0, "bytes": 0}
+    """Tokenises a corpus into a folder, in little more memory than its longest document takes."""
+    log.info("%s: tokenising", corpus.name)
+    dtype = stored_type(tokenizer.target_vocab_size)
+    counts = dict.fromkeys(("documents", "tokens", "unknown", "bytes"), 0)
+
+    def documents() -> Iterator[str]:
+        for document in corpus:
+            if not is_blank(document):
+                counts["documents"] += 1
+                counts["bytes"] += utf8_size(document)
+                yield document
+
     with open(folder / "tokens.data", "wb") as file:
         file.write(np.array([EOS], dtype=dtype).tobytes())
-        for chunk in in_chunks(corpus, CHUNK):
-            for document, ids in pack(chunk, tokenizer):
-                file.write(ids.astype(dtype).tobytes())
-                counts["documents"] += 1
-                counts["tokens"] += len(ids)
-                counts["bytes"] += len(document.encode())
-                if counts["documents"] % LOG_EVERY == 0:
-                    log.info("%s: %s documents tokenised", corpus.name, f"{counts['documents']:,}")
+        for ids in tokenizer.encode_running(documents()):
+            file.write(ids.astype(dtype).tobytes())
+            counts["tokens"] += len(ids)
+            counts["unknown"] += int(np.count_nonzero(ids == UNK))
+            if counts["tokens"] % LOG_EVERY < len(ids):
+                log.info("%s: %s tokens so far", corpus.name, f"{counts['tokens']:,}")
     if not counts["documents"]:
-        raise DataError(f"{corpus.name}: no text")
+        raise no_text(corpus.name)
     write_json(folder / "store.json", {"corpus": corpus.name, "dtype": dtype.name, "counts": counts})
 
 
+def no_text(name: str) -> DataError:
+    """Returns the error of a corpus without text."""
+    return DataError(
+        f"{name}: no text, only blank documents if any; name another corpus in the recipe or, of a part, change "
+        "data.valid.share"
+    )
+
+
 def describe_text(counts: dict[str, int]) -> str:
-    """Returns in words what a store holds."""
+    """Returns in words what some text has: documents, tokens, unknown ones if any, and bytes if they were counted."""
     documents = f"{counts['documents']:,} document{'s' * (counts['documents'] != 1)}"
-    return f"{documents}, {counts['tokens']:,} tokens, {counts['bytes']:,} bytes"
+    unknown = f" ({counts['unknown']:,} unknown)" if counts["unknown"] else ""
+    size = f", {counts['bytes']:,} bytes" if "bytes" in counts else ""
+    return f"{documents}, {counts['tokens']:,} tokens{unknown}{size}"

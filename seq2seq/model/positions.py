@@ -38,8 +38,8 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
         [B, H, T, E] in the dtype of `x`, computed in fp32.
     """
     # A point is a complex number, and turning it one product: measured on a CPU three times as fast as four.
-    turns = torch.view_as_complex(rotation.unflatten(-1, (-1, 2)).flip(-1))  # [T, E/2]: cosine + i sine
-    points = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))  # [B, H, T, E/2]
+    turns = torch.view_as_complex(rotation.view(*rotation.shape[:-1], -1, 2).flip(-1))  # [T, E/2]: cosine + i sine
+    points = torch.view_as_complex(x.float().view(*x.shape[:-1], -1, 2))  # [B, H, T, E/2]
     return torch.view_as_real(points * turns).flatten(-2).type_as(x)  # [B, H, T, E]
 
 

@@ -1,8 +1,10 @@
 """One side of a tokenizer: lines of text to ids and back."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import sentencepiece
@@ -14,12 +16,19 @@ from seq2seq.text.ids import EOS, SPECIAL_IDS, UNK
 ESCAPES = str.maketrans({"\ue000": "\ue000\ue001", "\u2581": "\ue000\ue002"})
 UNESCAPES = (("\ue000\ue002", "\u2581"), ("\ue000\ue001", "\ue000"))
 
+# Where a tokenizer may cut a long line: between two words, or anywhere.
+SPACE, ANYWHERE = re.compile(r"(?<=\S)(?= \S)"), re.compile("")
+
 
 class Codec(Protocol):
     """Text to ids and back; ids of special tokens and tags stand in front of all others and never come from text."""
 
     content: bytes
     vocab_size: int
+
+    @property
+    def cut(self) -> re.Pattern[str] | None:
+        """Where a line may be cut: its parts have the tokens that the whole has; None: nowhere."""
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Returns the ids of each line, ending in eos."""
@@ -58,6 +67,14 @@ class SentencePieceCodec:
         if found != SPECIAL_IDS:
             raise ModelError(f"tokenizer: special ids are {found}, must be {SPECIAL_IDS}")
         self.vocab_size: int = self._processor.get_piece_size()
+
+    @cached_property
+    def cut(self) -> re.Pattern[str] | None:
+        """In front of a space, if no piece reaches across it and none is taken away there."""
+        pieces = map(self.piece, range(self.vocab_size))
+        crossed = any("\u2581" in piece.lstrip("\u2581") for piece in pieces)
+        whole, first, second = self.encode(["a a", "a", " a"])
+        return None if crossed or whole != first[:-1] + second else SPACE
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Returns the ids of each line, ending in eos."""
@@ -110,6 +127,8 @@ class ByteCodec:
         ModelError: it is not.
     """
 
+    cut = ANYWHERE
+
     def __init__(self, content: bytes = b"") -> None:
         if content:
             raise ModelError("tokenizer: bytes need no file, this one is not empty")
@@ -149,6 +168,8 @@ class CharacterCodec:
         ModelError: the special ids are not ours.
         ValueError: it is not such a list.
     """
+
+    cut = ANYWHERE
 
     def __init__(self, content: bytes) -> None:
         self.content = content

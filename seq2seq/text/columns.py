@@ -24,6 +24,9 @@ class Columns(Protocol[Row]):
     def row(self, texts: Sequence[str]) -> Row:
         """Returns what a row with some texts is."""
 
+    def meaning(self) -> list[object]:
+        """Returns what, besides the paths, decides what the rows of a stream mean: part of its fingerprint."""
+
 
 class PairColumns:
     """Two columns with a sentence and its translation.
@@ -55,6 +58,10 @@ class PairColumns:
         source, target = texts
         return one_line(source), one_line(target)
 
+    def meaning(self) -> list[object]:
+        """Returns the languages."""
+        return [self.languages]
+
 
 class TextColumn:
     """One column with documents."""
@@ -73,6 +80,10 @@ class TextColumn:
     def row(self, texts: Sequence[str]) -> str:
         """Returns the text as it is."""
         return texts[0]
+
+    def meaning(self) -> list[object]:
+        """Returns nothing: the path says it all."""
+        return []
 
 
 def column_paths(

@@ -1,7 +1,7 @@
 """Corpora of running text: documents from files or from `datasets`."""
 
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -58,37 +58,51 @@ class FileDocuments:
         return fingerprint([sha256(self.path), self.by_lines])
 
 
-class Part:
-    """The first or the last part of a corpus, by characters: as much as `text[:n]` or `text[n:]` of all its text.
+def split(whole: Documents, share: float) -> tuple["Part", "Part"]:
+    """Returns the first and the last part of a corpus, by characters: `text[:n]` and `text[n:]` of all its text.
 
-    The document in which the cut falls is cut with the others: it becomes a shorter one in each part. Of one file this
-    is the usual split of tiny Shakespeare.
+    The document in which the cut falls becomes a shorter one in each part. Of one file this is the usual split of tiny
+    Shakespeare.
+
+    Args:
+        whole: the corpus, which is counted once, when one of the parts is first read.
+        share: of its characters, rounded up, that the last part has.
+    """
+
+    @cache
+    def cut() -> int:
+        return int((1 - share) * sum(map(len, whole)))
+
+    return Part(whole, share, cut, last=False), Part(whole, share, cut, last=True)
+
+
+class Part:
+    """The first or the last part of a corpus; see `split`.
 
     Args:
         whole: the corpus.
-        share: of its characters, rounded up, that the last part has.
+        share: of its characters that the last part has.
+        cut: says how many characters the first part has.
         last: whether this is the last part.
     """
 
-    def __init__(self, whole: Documents, share: float, last: bool) -> None:
+    def __init__(self, whole: Documents, share: float, cut: Callable[[], int], last: bool) -> None:
         self.whole = whole
         self.share = share
+        self.cut = cut
         self.last = last
         self.name = f"{whole.name} ({'last' if last else 'first'} part)"
         self.weight = whole.weight
 
     def __iter__(self) -> Iterator[str]:
         """Yields the documents of the part."""
-        start = 0
+        left = self.cut()  # characters of the first part that are still to come
         for document in self.whole:
-            cut = max(0, self._cut - start)
-            yield document[cut:] if self.last else document[:cut]
-            start += len(document)
-
-    @cached_property
-    def _cut(self) -> int:
-        """Characters of the first part."""
-        return int((1 - self.share) * sum(map(len, self.whole)))
+            if part := document[max(0, left) :] if self.last else document[:left]:
+                yield part
+            left -= len(document)
+            if left <= 0 and not self.last:
+                return
 
     @property
     def fingerprint(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from seq2seq.errors import ModelError, Seq2SeqError
+from seq2seq.text.codecs import SPACE
 from seq2seq.text.ids import EOS, SPECIAL_IDS
 
 # The tokens that take our special ids. GPT-2 has one special token of its own, which stands between documents. Its 256
@@ -41,6 +42,8 @@ class GPT2Codec:
         Seq2SeqError: `tokenizers` is not installed.
         ValueError: it is no such file.
     """
+
+    cut = SPACE  # it takes a space to the word behind it before it looks for pairs to merge
 
     def __init__(self, content: bytes) -> None:
         tokenizers = library()

@@ -191,7 +191,7 @@ class StreamedDataset(_Dataset[Row]):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the dataset's name, configuration, split, revision and columns, its files and its first rows.
+        """A hash of name, configuration, split and revision, of columns and their meaning, of files and first rows.
 
         Of local files the sizes count; the hub's addresses name the commit.
         """
@@ -200,7 +200,8 @@ class StreamedDataset(_Dataset[Row]):
         what = self.settings
         local = [Path(file) for file in self.files if Path(file).is_file()]
         files = [(path.name, path.stat().st_size) for path in local] or self.files
-        return fingerprint([what.dataset, what.config, what.split, what.revision, self.paths, files, sample])
+        asked_for = [what.dataset, what.config, what.split, what.revision, *self.columns.meaning()]
+        return fingerprint([*asked_for, self.paths, files, sample])
 
 
 class HubCorpus(StoredDataset[tuple[str, str]]):
@@ -217,11 +218,6 @@ class StreamedCorpus(StreamedDataset[tuple[str, str]]):
     def __init__(self, settings: HubDataset, root: Path, languages: tuple[str, str]) -> None:
         super().__init__(settings, root, PairColumns(settings, languages))
         self.languages = languages
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """A hash that the languages count in too: no store knows them."""
-        return fingerprint([super().fingerprint, self.languages])
 
 
 def _open_shards(place: str, config: str | None, split: str, revision: str | None) -> tuple[list[str], list[Shard]]:

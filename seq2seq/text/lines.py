@@ -5,6 +5,8 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import BufferedIOBase
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +22,8 @@ LINE_BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 BOM = "\ufeff"
 
+PIECE = 2**20  # characters of a text that are looked at together
+
 
 def read_raw(path: Path) -> Iterator[bytes]:
     """Yields the lines of a file as bytes, ends included; a file whose name ends in `.gz` is decompressed.
@@ -27,9 +31,20 @@ def read_raw(path: Path) -> Iterator[bytes]:
     Raises:
         DataError: the file cannot be read.
     """
+    with _opened(path) as file:
+        yield from file
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedIOBase]:
+    """Opens a file; one whose name ends in `.gz` is decompressed.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            yield from file
+            yield file
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
@@ -44,7 +59,7 @@ def read_lines(path: Path) -> Iterator[str]:
         try:
             yield decode_line(raw, first=number == 1)
         except UnicodeDecodeError as error:
-            raise _not_utf8(path, number, raw, error) from None
+            raise _not_utf8(path, number, raw, error.start) from None
 
 
 def read_text(path: Path) -> str:
@@ -53,22 +68,28 @@ def read_text(path: Path) -> str:
     Raises:
         DataError: the file cannot be read or is not UTF-8; with path, line and byte.
     """
-    lines = []
-    for number, raw in enumerate(read_raw(path), 1):
-        try:
-            lines.append(raw.decode())
-        except UnicodeDecodeError as error:
-            raise _not_utf8(path, number, raw, error) from None
-    return "".join(lines).removeprefix(BOM)
+    with _opened(path) as file:
+        raw = file.read()
+    try:
+        return raw.decode().removeprefix(BOM)
+    except UnicodeDecodeError as error:
+        line = raw.rfind(b"\n", 0, error.start) + 1
+        number = raw.count(b"\n", 0, line) + 1
+        raise _not_utf8(path, number, raw[line : error.start + 2], error.start - line) from None
 
 
-def _not_utf8(path: Path, number: int, raw: bytes, error: UnicodeDecodeError) -> DataError:
-    """Returns the error of a line that cannot be decoded."""
-    if number == 1 and raw.startswith(UTF16_MARKS):
+def utf8_size(text: str) -> int:
+    """Returns the number of UTF-8 bytes of a text, without all of them in memory."""
+    return sum(len(text[start : start + PIECE].encode()) for start in range(0, len(text), PIECE))
+
+
+def _not_utf8(path: Path, number: int, line: bytes, place: int) -> DataError:
+    """Returns the error of a line that cannot be decoded, `place` being where its first bad byte stands."""
+    if number == 1 and line.startswith(UTF16_MARKS):
         return DataError(f"{path}: is UTF-16; convert it to UTF-8 first")
     return DataError(
-        f"{path}:{number}: byte {error.start + 1} of the line (0x{raw[error.start]:02x}) "
-        "is not UTF-8; mend the file or remove the line on both sides"
+        f"{path}:{number}: byte {place + 1} of the line (0x{line[place]:02x}) is not UTF-8; mend the file or remove "
+        "the line, of parallel files on both sides"
     )
 
 

@@ -4,8 +4,8 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ FILES = {
 # Where running text may be cut without changing its tokens: in front of a line break behind a visible character.
 # SentencePiece has a token of its own for it, GPT-2 cuts there too, before it looks for pairs to merge.
 CUT = re.compile(r"(?<=\S)(?=\n)")
+LONG = 10_000  # characters of a line from which on it is cut too, where its tokenizer allows it
+GROUP = 2**20  # characters of running text that are encoded together
 
 
 def tag_piece(language: str) -> str:
@@ -139,10 +141,33 @@ class Tokenizer:
 
     def encode_texts(self, texts: Sequence[str]) -> list[Ids]:
         """Returns ids ending in eos for each of some texts of any length, line breaks included."""
-        parts = [CUT.split(text) for text in texts]
-        rows = iter(self._target.encode([part for of_text in parts for part in of_text]))
-        joined = [[i for row in islice(rows, len(of_text)) for i in row[:-1]] for of_text in parts]
-        return [_array([*row, EOS]) for row in joined]
+        ids = np.concatenate([_array([]), *self.encode_running(texts)])
+        ends = np.flatnonzero(ids == EOS) + 1  # no text has a token for it
+        return [ids[start:end] for start, end in pairwise([0, *ends.tolist()])]
+
+    def encode_running(self, texts: Iterable[str]) -> Iterator[Ids]:
+        """Yields the ids of texts one behind the other, each text ending in eos, in arrays that end anywhere.
+
+        Texts are cut in front of line breaks, and lines longer than `LONG` between words, of characters and bytes
+        anywhere: wherever it does not change the tokens. Beside a text only some `GROUP` characters and their ids are
+        held, but for longer stretches without such a place: long lines without spaces, and all long lines where
+        SentencePiece is not lossless, because a space at the beginning of a part would be lost.
+        """
+        group: list[tuple[str, bool]] = []
+        size = 0
+        for part in chain.from_iterable(_parts(text, self._target.cut) for text in texts):
+            group.append(part)
+            size += len(part[0])
+            if size >= GROUP:
+                yield self._joined(group)
+                group, size = [], 0
+        if group:
+            yield self._joined(group)
+
+    def _joined(self, parts: Sequence[tuple[str, bool]]) -> Ids:
+        """Returns the ids of parts of texts in one array, eos behind the last part of each text only."""
+        rows = self._target.encode([part for part, _ in parts])
+        return _array([i for row, (_, last) in zip(rows, parts, strict=True) for i in (row if last else row[:-1])])
 
     def sample(self, pair: tuple[str, str], language: str | None, alpha: float, seed: int) -> tuple[Ids, Ids]:
         """Returns source and target ids of a pair with segmentations drawn at random; `seed` decides alone."""
@@ -238,6 +263,17 @@ def _array(row: Sequence[int]) -> Ids:
     return np.array(row, dtype=np.int32)
 
 
+def _parts(text: str, cut: re.Pattern[str] | None) -> Iterator[tuple[str, bool]]:
+    """Yields a text in parts, and of each whether it is the last; see `Tokenizer.encode_running`."""
+    start = 0
+    for end in chain((line_break.start() for line_break in CUT.finditer(text)), [len(text)]):
+        while cut and end - start > LONG and (place := cut.search(text, start + LONG, end)):
+            yield text[start : place.start()], False
+            start = place.start()
+        yield text[start:end], end == len(text)
+        start = end
+
+
 def _train(lines: Sequence[str], settings: AnyTokenizerSettings, tags: Sequence[str], running: bool = False) -> bytes:
     """Trains the codec of one side or of both, or of running text, and returns its file."""
     if settings.type == "bytes":
@@ -276,6 +312,7 @@ def _train(lines: Sequence[str], settings: AnyTokenizerSettings, tags: Sequence[
     except (RuntimeError, OSError) as error:
         raise DataError(
             f"tokenizer.vocab_size={settings.vocab_size}: SentencePiece cannot train a {settings.model} model of this "
-            f"size on {len(lines):,} lines: {str(error).split('] ')[-1].strip() or 'no text'}"
+            f"size on {len(lines):,} lines: {str(error).split('] ')[-1].strip() or 'no text'}\n"
+            "Choose another tokenizer.vocab_size, or train on more text"
         ) from error
     return model.getvalue()

@@ -27,11 +27,10 @@ def estimate(settings: Settings, device_name: str = "auto") -> str:
     n_trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     device_tokens = choose_device_tokens(settings.train.device_tokens, device)
     memory = _memory(settings, n_parameters, n_trained, task.held_per_token(), device_tokens)
-    vocabulary, *others = task.facts()
     rows = [
-        vocabulary,
+        ("vocabulary", task.vocabulary()),
         ("parameters", f"{n_parameters:,}" + (f", {n_trained:,} of them trained" if settings.train.freeze else "")),
-        *others,
+        *task.facts(),
         *_epochs(settings, task.data(device_tokens, 1)),
         ("device", f"{device}, {precision}, at most {device_tokens:,} tokens at once"),
         ("memory, estimated", f"{memory / 2**20:,.0f} MiB"),
@@ -45,7 +44,7 @@ def _epochs(settings: Settings, data: Data) -> list[tuple[str, str]]:
     max_steps = settings.train.max_steps
     if data.tokens_per_epoch is None:
         return [("the whole run", f"at most {max_steps:,} steps over streamed text")]
-    steps = max(1, round(data.tokens_per_epoch / settings.train.batch_tokens))
+    steps = max(1, round(data.tokens_per_epoch / data.tokens_per_step))
     return [
         ("an epoch", f"{round(data.tokens_per_epoch):,} target tokens, about {steps:,} steps"),
         ("the whole run", f"at most {max_steps:,} steps, about {max_steps / steps:.1f} epochs"),

@@ -13,11 +13,10 @@ from seq2seq.config import LanguageModelSettings
 from seq2seq.data.batch import AnyBatch
 from seq2seq.data.blocks import BlockData, Blocks, StoredBlocks, StreamedBlocks
 from seq2seq.data.store import cache_folder
-from seq2seq.data.tokens import TokenStore, describe_text, open_token_store
-from seq2seq.errors import DataError
+from seq2seq.data.tokens import TokenStore, describe_text, no_text, open_token_store
 from seq2seq.files import fingerprint
 from seq2seq.model.folder import AnyTrained, TrainedGPT, build_model
-from seq2seq.text.documents import Documents, Part, open_documents
+from seq2seq.text.documents import Documents, open_documents, split
 from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train.checkpoint import Checkpoint
 from seq2seq.train.perplexity import TextValidator
@@ -25,7 +24,10 @@ from seq2seq.train.prepare import cached_tokenizer, draw
 
 log = logging.getLogger(__name__)
 
-LINES = re.compile("[^\n]*\n|[^\n]+")
+# Lines with their line breaks. Longer ones are cut, in front of a space if there is one: SentencePiece leaves out what
+# is much longer.
+LONGEST = 10_000  # characters
+LINES = re.compile("[^\n]{0,N}\n|[^\n]{1,N}(?= |\\Z)|[^\n]{1,N}".replace("N", str(LONGEST)))
 
 
 class LanguageModelTask:
@@ -47,7 +49,8 @@ class LanguageModelTask:
         test = [open_documents(corpus, data) for corpus in data.test_corpora]
         self.fingerprint = fingerprint([[corpus.fingerprint for corpus in part] for part in (train, valid)])
         if share := data.valid_share:
-            train, valid = [[Part(corpus, share, last) for corpus in train] for last in (False, True)]
+            parts = [split(corpus, share) for corpus in train]
+            train, valid = [first for first, _ in parts], [last for _, last in parts]
         self.tokenizer = tokenizer or _tokenizer(train, settings)
         self.valid, self.test = self._stores(valid), self._stores(test)
         self.stores: list[TokenStore] = []
@@ -87,14 +90,14 @@ class LanguageModelTask:
         """Returns the same for the test text."""
         return TextValidator(self.test, self.trained, device_tokens, precision) if self.test else None
 
+    def vocabulary(self) -> str:
+        """Returns the size of the vocabulary."""
+        return f"{self.tokenizer.target_vocab_size:,}"
+
     def facts(self) -> list[tuple[str, str]]:
-        """Returns sizes for `--dry-run`."""
-        return [
-            ("vocabulary", f"{self.tokenizer.target_vocab_size:,}"),
-            *((f"corpus {store.name}", describe_text(store.counts)) for store in self.stores),
-            *(("validation", describe_text(store.counts)) for store in self.valid),
-            *(("test", describe_text(store.counts)) for store in self.test),
-        ]
+        """Returns sizes for `--dry-run`; those of streams are not known."""
+        parts = (("corpus", self.stores), ("validation", self.valid), ("test", self.test))
+        return [(f"{what} {store.name}", describe_text(store.counts)) for what, stores in parts for store in stores]
 
     def held_per_token(self) -> int:
         """A layer keeps about 14 rows of width D, 2 of width F and, on a CPU, 2 of attention weights for each head."""
@@ -107,6 +110,8 @@ class LanguageModelTask:
 def _tokenizer(corpora: Sequence[Documents], settings: LanguageModelSettings) -> Tokenizer:
     """Returns the tokenizer of the training text, from the cache if it is there."""
     size, streaming = settings.tokenizer.training_lines, settings.data.streaming
+    if settings.tokenizer.type == "bytes":  # whatever the text is
+        return Tokenizer.train_on_text([], settings.tokenizer)
 
     def train() -> Tokenizer:
         if streaming:  # the first lines, equally many of each
@@ -114,15 +119,15 @@ def _tokenizer(corpora: Sequence[Documents], settings: LanguageModelSettings) ->
         else:
             sample = draw(_lines(corpora), size)
         if not sample:
-            raise DataError(f"{', '.join(corpus.name for corpus in corpora)}: no text to train on")
+            raise no_text(", ".join(corpus.name for corpus in corpora))
         return Tokenizer.train_on_text(sample, settings.tokenizer)
 
-    parts: list[object] = ["text", [corpus.fingerprint for corpus in corpora]]
-    return cached_tokenizer(train, settings.tokenizer, settings.data, parts)
+    read = [corpus.fingerprint for corpus in corpora]
+    return cached_tokenizer(train, settings.tokenizer, settings.data, read, ["text", LONGEST])
 
 
 def _lines(corpora: Sequence[Documents]) -> Iterator[str]:
-    """Yields all lines of some corpora with their line breaks."""
+    """Yields all lines of some corpora; see `LINES`."""
     for corpus in corpora:
         for document in corpus:
-            yield from LINES.findall(document)
+            yield from (line[0] for line in LINES.finditer(document))

@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -180,7 +180,7 @@ class Trainer:
             self.ranks.device,
             torch.get_num_threads(),
             self.ranks.world_size,
-            f"{self.settings.train.batch_tokens:,}",
+            f"{self.data.tokens_per_step:,}",
             f"{self.device_tokens:,}",
         )
         folder = self.folder if self.ranks.is_main else None
@@ -216,28 +216,29 @@ class Trainer:
         progress, train = self.progress, self.settings.train
         self.model.train()
         started = time.monotonic() - progress.seconds
-        for step in self.data.steps(progress.position):
-            reason = self._end_reason() if self.ranks.is_main else None
-            if self.ranks.largest(reason is not None):
-                log.info("training ends: %s", reason)
-                break
-            if progress.step == 0:
-                for name, lengths in step.lengths().items():
-                    self.monitor.histogram(0, f"data/{name}", lengths)
-            step_started = time.monotonic()
-            update = self.updater.take(step, progress.step + 1)
-            progress.seconds = time.monotonic() - started
-            self._count(step, update, time.monotonic() - step_started)
-            if progress.step % train.validate_every == 0 and self.ranks.is_main:
-                self._validate()
-            if progress.step % RELEASE_EVERY == 0:
-                release_freed_memory()
-            signum = self.ranks.largest(self._signum)
-            progress.seconds = time.monotonic() - started
-            if progress.step % train.checkpoint_every == 0 or signum:
-                self._save()
-            if signum:
-                raise Interrupted(signum)
+        with closing(self.data.steps(progress.position)) as steps:  # streams are closed behind it
+            for step in steps:
+                reason = self._end_reason() if self.ranks.is_main else None
+                if self.ranks.largest(reason is not None):
+                    log.info("training ends: %s", reason)
+                    break
+                if progress.step == 0:
+                    for name, lengths in step.lengths().items():
+                        self.monitor.histogram(0, f"data/{name}", lengths)
+                step_started = time.monotonic()
+                update = self.updater.take(step, progress.step + 1)
+                progress.seconds = time.monotonic() - started
+                self._count(step, update, time.monotonic() - step_started)
+                if progress.step % train.validate_every == 0 and self.ranks.is_main:
+                    self._validate()
+                if progress.step % RELEASE_EVERY == 0:
+                    release_freed_memory()
+                signum = self.ranks.largest(self._signum)
+                progress.seconds = time.monotonic() - started
+                if progress.step % train.checkpoint_every == 0 or signum:
+                    self._save()
+                if signum:
+                    raise Interrupted(signum)
         if self.ranks.is_main and progress.validated_step != progress.step:
             self._validate()
         if [path.name for path in checkpoint_folders(self.folder)][-1:] != [f"step-{progress.step:08d}"]:

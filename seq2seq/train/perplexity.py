@@ -6,32 +6,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from seq2seq.data.batch import TokenBatch, cut_by_tokens
+from seq2seq.data.batch import TokenBatch
 from seq2seq.data.tokens import TokenStore
-from seq2seq.errors import DivergedError
 from seq2seq.model.device import autocast, evaluating
 from seq2seq.model.folder import TrainedGPT
+from seq2seq.text.lines import in_chunks
 from seq2seq.train.pictures import Picture
 from seq2seq.train.samples import written
+from seq2seq.train.task import finite
 
 
 @dataclass(frozen=True)
-class TextMeasurement:
-    """What a validation found.
+class TextScores:
+    """How well a model predicts some text.
 
     Attributes:
         loss: of all tokens, nats per token.
-        bits_per_byte: of all tokens, in bits, per UTF-8 byte of the text: the same yardstick for all tokenizers.
-        seconds: that it took.
-        samples: prompts and what the model made of them.
-        pictures: none.
+        bits_per_byte: of all tokens, in bits, per UTF-8 byte of the text: the same yardstick for all tokenizers that
+            leave nothing of the text unknown.
     """
 
     loss: float
     bits_per_byte: float
-    seconds: float
-    samples: list[str]
-    pictures: dict[str, Picture] = field(default_factory=dict)
 
     @property
     def perplexity(self) -> float:
@@ -40,12 +36,36 @@ class TextMeasurement:
 
     def values(self) -> dict[str, float]:
         """Returns the numbers by their names in metrics.jsonl."""
-        numbers = {"loss": self.loss, "perplexity": self.perplexity, "bits_per_byte": self.bits_per_byte}
-        return {**numbers, "seconds": self.seconds}
+        return {"loss": self.loss, "perplexity": self.perplexity, "bits_per_byte": self.bits_per_byte}
 
     def text(self) -> str:
         """Returns the numbers for the log."""
         return f"loss {self.loss:.4f}  perplexity {self.perplexity:.2f}  bits per byte {self.bits_per_byte:.4f}"
+
+
+@dataclass(frozen=True)
+class TextMeasurement:
+    """What a validation found.
+
+    Attributes:
+        scores: the numbers.
+        seconds: that they took.
+        samples: prompts and what the model made of them.
+        pictures: none.
+    """
+
+    scores: TextScores
+    seconds: float
+    samples: list[str]
+    pictures: dict[str, Picture] = field(default_factory=dict)
+
+    def values(self) -> dict[str, float]:
+        """Returns the numbers by their names in metrics.jsonl."""
+        return {**self.scores.values(), "seconds": self.seconds}
+
+    def text(self) -> str:
+        """Returns the numbers for the log."""
+        return self.scores.text()
 
 
 class TextValidator:
@@ -77,18 +97,25 @@ class TextValidator:
             DivergedError: the loss is not finite.
         """
         started = time.monotonic()
-        nats = self.nats()
-        if not math.isfinite(nats):
-            raise DivergedError(f"the validation loss is {nats}: training has diverged; lower train.learning_rate")
-        tokens, n_bytes = (sum(store.counts[key] for store in self.stores) for key in ("tokens", "bytes"))
+        scores = self.scores()
         seconds = time.monotonic() - started
         samples = written(self.trained, self.stores, self.trained.settings.train.valid_samples)
-        return TextMeasurement(nats / tokens, nats / math.log(2) / n_bytes, seconds, samples)
+        return TextMeasurement(scores, seconds, samples)
 
     def test(self) -> tuple[dict[str, float], list[str]]:
         """Returns the numbers by their names in metrics.jsonl, and in words."""
-        found = self.measure()
+        found = self.scores()
         return found.values(), [f"{', '.join(store.name for store in self.stores)}: {found.text()}"]
+
+    def scores(self) -> TextScores:
+        """Measures how well the model predicts the text.
+
+        Raises:
+            DivergedError: the loss is not finite.
+        """
+        nats = self.nats()
+        tokens, n_bytes = (sum(store.counts[key] for store in self.stores) for key in ("tokens", "bytes"))
+        return TextScores(finite(nats / tokens), nats / math.log(2) / n_bytes)
 
     def nats(self) -> float:
         """Returns the negative log-likelihood of all tokens."""
@@ -102,10 +129,9 @@ class TextValidator:
 
     def _batches(self) -> Iterator[TokenBatch]:
         context = self.trained.settings.model.context
-        windows = [
+        windows = (
             store.ids[start : start + context + 1]
             for store in self.stores
             for start in range(0, len(store.ids) - 1, context)
-        ]
-        for rows in cut_by_tokens([len(window) - 1 for window in windows], self.device_tokens, len(windows)):
-            yield TokenBatch.from_ids([windows[i] for i in rows])
+        )
+        yield from map(TokenBatch.from_ids, in_chunks(windows, max(1, self.device_tokens // context)))

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from seq2seq.data.pools import Pools, StoredPools, Variation, varies
 from seq2seq.data.store import PairFilter, PairStore, cache_folder, describe_counts, open_store
 from seq2seq.data.streams import StreamedPools
 from seq2seq.errors import DataError
-from seq2seq.files import atomic_folder, fingerprint, is_whole, lock
+from seq2seq.files import fingerprint, made_once
 from seq2seq.text.corpora import Corpus, open_corpus
 from seq2seq.text.lines import Pair, is_blank
 from seq2seq.text.tokenizer import Tokenizer
@@ -22,8 +23,10 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-VERSION = 3  # counts up when the same settings would train another tokenizer
+VERSION = 2  # counts up when the same settings would train another tokenizer
 UNTRAINED = {"sample_alpha"}  # tokenizer settings that change only how it is used
+# The others, in the order in which they name a folder of the cache.
+TRAINED = ("type", "model", "vocab_size", "shared", "character_coverage", "training_lines", "lossless")
 
 
 @dataclass(frozen=True)
@@ -124,14 +127,18 @@ def _tokenizer(corpora: Sequence[Corpus], settings: TokenizerSettings, data: Dat
     def train() -> Tokenizer:
         pairs = _sample(corpora, settings.training_lines, data.streaming)
         if not pairs:
-            raise DataError(f"{', '.join(corpus.name for corpus in corpora)}: no lines to train on")
+            raise DataError(f"{', '.join(corpus.name for corpus in corpora)}: no lines to train on; name other corpora")
         return Tokenizer.train(pairs, settings, languages)
 
-    return cached_tokenizer(train, settings, data, [[corpus.fingerprint for corpus in corpora], languages])
+    return cached_tokenizer(train, settings, data, [corpus.fingerprint for corpus in corpora], languages)
 
 
 def cached_tokenizer(
-    train: Callable[[], Tokenizer], settings: AnyTokenizerSettings, data: AnyDataSettings, parts: list[object]
+    train: Callable[[], Tokenizer],
+    settings: AnyTokenizerSettings,
+    data: AnyDataSettings,
+    read: Sequence[str],
+    more: Sequence[object],
 ) -> Tokenizer:
     """Returns a tokenizer from the cache, where it is put if it is not there yet.
 
@@ -139,18 +146,19 @@ def cached_tokenizer(
         train: makes it.
         settings: kind and size of the vocabulary.
         data: where the cache is.
-        parts: all else that decides what comes of it.
+        read: fingerprints of the corpora that it is trained on.
+        more: all else that decides what comes of it.
     """
-    trained_by = settings.model_dump(mode="json", exclude=UNTRAINED)
-    folder = cache_folder(data) / f"tokenizer-{fingerprint([VERSION, trained_by, *parts])[:32]}"
-    with lock(folder.parent / ".locks" / folder.name):
-        if not is_whole(folder):
-            kind = settings.model if settings.type == "sentencepiece" else settings.type
-            log.info("training the tokenizer (%s, %s tokens)", kind, f"{settings.vocab_size:,}")
-            tokenizer = train()
-            with atomic_folder(folder) as temporary:
-                tokenizer.save(temporary / "tokenizer")
-    return Tokenizer.load(folder / "tokenizer")
+    dumped = settings.model_dump(mode="json", exclude=UNTRAINED)
+    trained_by = {key: dumped[key] for key in sorted(dumped, key=TRAINED.index)}
+    folder = cache_folder(data) / f"tokenizer-{fingerprint([VERSION, *read, trained_by, more])[:32]}"
+
+    def make(temporary: Path) -> None:
+        kind, most = (settings.model, "") if settings.type == "sentencepiece" else (settings.type, "at most ")
+        log.info("training the tokenizer (%s, %s%s tokens)", kind, most, f"{settings.vocab_size:,}")
+        train().save(temporary / "tokenizer")
+
+    return Tokenizer.load(made_once(folder, make) / "tokenizer")
 
 
 def _sample(corpora: Sequence[Corpus], size: int, streaming: bool) -> list[Pair]:

@@ -1,6 +1,7 @@
 """What is trained: the loop asks a task for its data, its model and its validation, and knows no more of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Generator, Mapping, Sequence
 from typing import Literal, Protocol
 
 import torch
@@ -10,6 +11,7 @@ from seq2seq.config import LanguageModelSettings, Settings
 from seq2seq.data.batch import AnyBatch
 from seq2seq.data.order import Step
 from seq2seq.data.pools import Position
+from seq2seq.errors import DivergedError
 from seq2seq.model.folder import AnyTrained
 from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train.checkpoint import Checkpoint
@@ -23,8 +25,12 @@ class Data(Protocol):
     def tokens_per_epoch(self) -> float | None:
         """Tokens that are predicted in an epoch; None where a corpus is streamed."""
 
-    def steps(self, position: Position) -> Iterator[Step]:
-        """Yields the steps from a position on, without end."""
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens that are predicted in a step, about."""
+
+    def steps(self, position: Position) -> Generator[Step, None, None]:
+        """Yields the steps from a position on, without end; closing this generator closes the corpora."""
 
 
 class Measurement(Protocol):
@@ -89,11 +95,25 @@ class Task(Protocol):
     def tester(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> Validator | None:
         """Returns what measures it on the test text, if the recipe names any."""
 
+    def vocabulary(self) -> str:
+        """Returns the size of the vocabulary in words, for `--dry-run`."""
+
     def facts(self) -> list[tuple[str, str]]:
-        """Returns names and sizes of vocabulary, corpora and held-out text, for `--dry-run`."""
+        """Returns names and sizes of corpora and held-out text, for `--dry-run`."""
 
     def held_per_token(self) -> int:
         """Returns how many numbers a backward pass keeps for each token."""
+
+
+def finite(loss: float) -> float:
+    """Returns a validation loss.
+
+    Raises:
+        DivergedError: it is not finite.
+    """
+    if not math.isfinite(loss):
+        raise DivergedError(f"the validation loss is {loss}: training has diverged; lower train.learning_rate")
+    return loss
 
 
 def open_task(settings: Settings, tokenizer: Tokenizer | None = None) -> Task:

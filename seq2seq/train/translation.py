@@ -14,7 +14,7 @@ from seq2seq.model.folder import AnyTrained, TrainedModel, build_model
 from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train.checkpoint import Checkpoint
 from seq2seq.train.prepare import HeldOut, prepare
-from seq2seq.train.validate import Validator
+from seq2seq.train.validate import TranslationValidator
 
 
 class TranslationTask:
@@ -52,21 +52,24 @@ class TranslationTask:
         summed: Tensor = self.trained.model(batch, train.label_smoothing, train.r_drop)[0]
         return summed
 
-    def validator(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> Validator:
+    def validator(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> TranslationValidator:
         """Returns what measures loss, BLEU and chrF."""
-        return Validator(self.prepared.valid, self.trained, device_tokens, precision)
+        return TranslationValidator(self.prepared.valid, self.trained, device_tokens, precision)
 
-    def tester(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> Validator | None:
+    def tester(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> TranslationValidator | None:
         """Returns the same for the test sets."""
         if not self.prepared.test:
             return None
-        return Validator(self.prepared.test, self.trained, device_tokens, precision)
+        return TranslationValidator(self.prepared.test, self.trained, device_tokens, precision)
+
+    def vocabulary(self) -> str:
+        """Returns the sizes of both sides' vocabularies."""
+        vocab, shared = self.tokenizer, " (shared)" if self.tokenizer.shared else ""
+        return f"{vocab.source_vocab_size:,} source, {vocab.target_vocab_size:,} target{shared}"
 
     def facts(self) -> list[tuple[str, str]]:
         """Returns sizes for `--dry-run`."""
-        vocab, shared = self.tokenizer, " (shared)" if self.tokenizer.shared else ""
         return [
-            ("vocabulary", f"{vocab.source_vocab_size:,} source, {vocab.target_vocab_size:,} target{shared}"),
             *((f"corpus {store.name}", describe_counts(store.counts)) for store in self.prepared.stores),
             ("validation", _sizes(self.prepared.valid)),
             ("test", _sizes(self.prepared.test)),

@@ -1,7 +1,6 @@
 """Validation: loss over given translations, and scores of the model's own."""
 
 import logging
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Literal
 
 from seq2seq.data.batch import Batch, cut_by_tokens
 from seq2seq.decode.translator import Translator
-from seq2seq.errors import DataError, DivergedError
+from seq2seq.errors import DataError
 from seq2seq.evaluate.metrics import Metrics, Scores
 from seq2seq.model.device import autocast, evaluating
 from seq2seq.model.folder import TrainedModel
@@ -20,6 +19,7 @@ from seq2seq.text.ids import Ids
 from seq2seq.text.lines import is_blank
 from seq2seq.train.pictures import Picture, attention_picture, shown_pair
 from seq2seq.train.prepare import HeldOut
+from seq2seq.train.task import finite
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +27,14 @@ SHOWN = 200  # characters of a line that samples show
 
 
 @dataclass(frozen=True)
-class Measurement:
+class TranslationMeasurement:
     """What a validation found.
 
     Attributes:
         loss: of all tokens of all sets, nats per token.
         seconds: that it took.
         scores: see `summary`.
-        samples: some translations, see `Validator.samples`.
+        samples: some translations, see `TranslationValidator.samples`.
         pictures: see `pictures.attention_picture`.
     """
 
@@ -55,7 +55,7 @@ class Measurement:
         return f"loss {self.loss:.3f}  BLEU {self.scores['bleu']:.2f}{each}  chrF {self.scores['chrf']:.2f}"
 
 
-class Validator:
+class TranslationValidator:
     """Measures a model, as it stands at each call, on lines that are never filtered.
 
     Args:
@@ -73,24 +73,21 @@ class Validator:
         self.device_tokens = device_tokens
         self.precision = precision
         self._metrics = [_metrics(held_out) for held_out in sets]
-        self._shown = shown_pair(sets[0], trained.tokenizer)
 
-    def measure(self) -> Measurement:
+    def measure(self) -> TranslationMeasurement:
         """Measures the loss and the scores of translations by beam search.
 
         Raises:
             DivergedError: the loss is not finite.
         """
         started = time.monotonic()
-        loss = self.loss()
-        if not math.isfinite(loss):
-            raise DivergedError(f"the validation loss is {loss}: training has diverged; lower train.learning_rate")
+        loss = finite(self.loss())
         hypotheses = self.translate()
         scores = self.scores(hypotheses)
         seconds = time.monotonic() - started
         samples = self.samples(hypotheses, self.trained.settings.train.valid_samples)
         pictures = {"attention": attention_picture(self.trained, *self._shown)}
-        return Measurement(loss, seconds, summary(self.sets, scores), samples, pictures)
+        return TranslationMeasurement(loss, seconds, summary(self.sets, scores), samples, pictures)
 
     def test(self) -> tuple[dict[str, float], list[str]]:
         """Returns the scores of translations by their names in metrics.jsonl, and in words for each set."""
@@ -135,6 +132,11 @@ class Validator:
             f"  source       {source[:SHOWN]}\n  reference    {reference[:SHOWN]}\n  translation  {hypothesis[:SHOWN]}"
             for source, reference, hypothesis in in_turn[:n]
         ]
+
+    @cached_property
+    def _shown(self) -> tuple[str, str, str]:
+        """The pair whose picture is drawn at each validation."""
+        return shown_pair(self.sets[0], self.trained.tokenizer)
 
     @cached_property
     def _batches(self) -> list[Batch]:

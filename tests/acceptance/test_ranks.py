@@ -23,7 +23,7 @@ from seq2seq.config import load_recipe
 from seq2seq.errors import DataError
 from seq2seq.train import distributed, loop
 from seq2seq.train.update import Updater
-from seq2seq.train.validate import Validator
+from seq2seq.train.validate import TranslationValidator
 
 RANK = int(os.environ["RANK"])
 run = main
@@ -181,7 +181,7 @@ def test_a_signal_at_the_end_to_the_rank_that_is_waited_for(recipe_file: Write, 
     assert (status(corpus / "run")["state"], status(corpus / "run")["step"]) == ("interrupted", 20)
 
 
-GONE = "loop.prepare = fails(DataError('train.en: gone'))"
+GONE = "loop.open_task = fails(DataError('train.en: gone'))"
 FULL = "loop.save_checkpoint = fails(OSError(28, 'No space left on device', 'step-00000010'))"
 FAILURES = {
     "data": (f"if RANK == 1: {GONE}", "rank 1: train.en: gone"),
@@ -194,7 +194,7 @@ FAILURES = {
     ),
     "a step, on all ranks": ("at_step(5, fails(DataError('damaged')))", "rank 0: damaged"),
     "validation": (
-        "if RANK == 0: Validator.measure = fails(MemoryError('no'))",
+        "if RANK == 0: TranslationValidator.measure = fails(MemoryError('no'))",
         "rank 0: out of memory; lower train.device_tokens, or --batch-tokens where no model is trained",
     ),
     "a save": (f"if RANK == 0: {FULL}", "rank 0: step-00000010: No space left on device"),

@@ -1,13 +1,16 @@
 """Running text: what a document is, what comes back of it, and where it is split."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from seq2seq.config import GPTDataSettings, GPTTokenizerSettings
 from seq2seq.errors import DataError
-from seq2seq.text.documents import Documents, Part, open_documents
+from seq2seq.text import tokenizer as tokenizers
+from seq2seq.text.documents import Documents, open_documents, split
 from seq2seq.text.ids import EOS
 from seq2seq.text.tokenizer import CUT, Tokenizer
 
@@ -36,6 +39,12 @@ def test_bad_bytes_are_named_by_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(b"good\nbad \xff\n")
     with pytest.raises(DataError, match=r"text:2: byte 5 of the line \(0xff\) is not UTF-8"):
         list(open_text(tmp_path, text="text"))
+    (tmp_path / "text").write_bytes("\n\né\nä".encode()[:-1])
+    with pytest.raises(DataError, match=r"text:4: byte 1 of the line \(0xc3\) is not UTF-8; mend the file or remove"):
+        list(open_text(tmp_path, text="text"))
+    (tmp_path / "text").write_bytes("text".encode("utf-16"))
+    with pytest.raises(DataError, match="text: is UTF-16; convert it to UTF-8 first"):
+        list(open_text(tmp_path, text="text"))
     with pytest.raises(DataError, match="no such file"):
         open_text(tmp_path, text="other")
 
@@ -57,13 +66,35 @@ def test_split_is_that_of_all_characters(tmp_path: Path) -> None:
     text = "".join(chr(200 + i) for i in range(1003))
     (tmp_path / "text").write_text(text)
     (tmp_path / "lines").write_text("aé\nbcd\nefgh\n")
-    first, last = (Part(open_text(tmp_path, text="text"), 0.1, side) for side in (False, True))
+    first, last = split(open_text(tmp_path, text="text"), 0.1)
     n = int(0.9 * len(text))
     assert (list(first), list(last)) == ([text[:n]], [text[n:]])
     assert first.fingerprint != last.fingerprint
     lines = open_text(tmp_path, text="lines", documents="lines")
-    assert list(Part(lines, 0.5, False)) == ["aé", "bc", ""]
-    assert list(Part(lines, 0.5, True)) == ["", "d", "efgh"]
+    assert [list(part) for part in split(lines, 0.5)] == [["aé", "bc"], ["d", "efgh"]]
+    assert [list(part) for part in split(lines, 0.6)] == [["aé", "b"], ["cd", "efgh"]]
+    assert [list(part) for part in split(lines, 4 / 9)] == [["aé", "bcd"], ["efgh"]]
+    assert [list(part) for part in split(lines, 0.99)] == [[], ["aé", "bcd", "efgh"]]
+
+
+def test_parts_read_no_more_than_they_must() -> None:
+    class Watched:
+        name, weight, fingerprint = "watched", 1.0, "hash"
+        read: list[str] = []  # noqa: RUF012
+
+        def __iter__(self) -> Iterator[str]:
+            for document in "abcdefghij":
+                self.read.append(document)
+                yield document
+
+    whole = Watched()
+    first, last = split(whole, 0.5)
+    assert (list(first), whole.read) == (list("abcde"), list("abcdefghijabcde"))
+    whole.read.clear()
+    assert (list(last), whole.read) == (list("fghij"), list("abcdefghij"))  # what the first has counted it knows
+    whole.read.clear()
+    assert first.fingerprint != last.fingerprint
+    assert whole.read == []
 
 
 @pytest.mark.parametrize("kind", ["characters", "bytes", "unigram", "bpe"])
@@ -84,6 +115,44 @@ def test_text_comes_back_exactly_and_may_be_cut(kind: str, tmp_path: Path) -> No
     assert len(CUT.split(text)) > 50
     (whole,) = loaded.encode_target([text])
     assert whole.tolist() == ids.tolist()
+
+
+@pytest.mark.parametrize("kind", ["characters", "bytes", "unigram", "bpe"])
+def test_long_lines_are_cut_where_it_changes_no_token(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = NASTY + " ".join(f"word{i % 7}  and\u2581 more,{' ' * (i % 4)}x\u00a0y" for i in range(100)) + "z" * 500
+    model = {"type": "sentencepiece", "model": kind} if kind in ("unigram", "bpe") else {"type": kind}
+    settings = GPTTokenizerSettings.model_validate({**model, "vocab_size": 300})
+    tokenizer = Tokenizer.train_on_text(text.split("\n"), settings)
+    (whole,) = tokenizer.encode_target([text])
+    longest = 0
+    codec = type(tokenizer._target)
+    real = codec.encode
+
+    def watched(self: Any, lines: Sequence[str]) -> list[list[int]]:
+        nonlocal longest
+        longest = max([longest, *map(len, lines)])
+        return real(self, lines)
+
+    monkeypatch.setattr(codec, "encode", watched)
+    monkeypatch.setattr(tokenizers, "LONG", 30)
+    for group in (1, 100, 10_000):
+        monkeypatch.setattr(tokenizers, "GROUP", group)
+        parts = list(tokenizer.encode_running([text, "", text]))
+        assert np.concatenate(parts).tolist() == [*whole.tolist(), EOS, *whole.tolist()]
+        assert len(parts) > 2 * len(text) / (group + 600)
+        assert [row.tolist() for row in tokenizer.encode_texts([text, "", text])] == [
+            whole.tolist(), [EOS], whole.tolist()
+        ]  # fmt: skip
+    assert longest == 30 if kind in ("characters", "bytes") else 500 < longest < 600  # the last word has no space
+
+
+def test_lines_are_not_cut_where_a_space_would_be_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "the dog and the cat " * 50
+    settings = GPTTokenizerSettings(vocab_size=16, lossless=False)
+    tokenizer = Tokenizer.train_on_text([text], settings)
+    monkeypatch.setattr(tokenizers, "LONG", 30)
+    (ids,), (whole,) = tokenizer.encode_texts([text]), tokenizer.encode_target([text])
+    assert ids.tolist() == whole.tolist()
 
 
 def test_bytes_have_ids_behind_the_special_ones() -> None:

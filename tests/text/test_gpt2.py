@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,23 @@ def test_it_is_saved_and_loaded_with_the_tokenizer(content: bytes, tmp_path: Pat
         (tmp_path / "tokenizer/bpe.json").write_bytes(damaged)
         with pytest.raises(ModelError):
             Tokenizer.load(tmp_path / "tokenizer")
+
+
+def test_long_lines_have_the_tokens_of_the_whole(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, longest, real = Tokenizer([content], "gpt2"), 0, GPT2Codec.encode
+    text = " ".join(f"{TEXT}{' ' * (i % 4)}it's {i}, 日本 é!?\x85\x1c \u00a0x" for i in range(50))
+
+    def watched(self: GPT2Codec, lines: Sequence[str]) -> list[list[int]]:
+        nonlocal longest
+        longest = max([longest, *map(len, lines)])
+        return real(self, lines)
+
+    (whole,) = tokenizer.encode_target([text])
+    monkeypatch.setattr(GPT2Codec, "encode", watched)
+    monkeypatch.setattr("seq2seq.text.tokenizer.LONG", 20)
+    (ids,) = tokenizer.encode_texts([text])
+    assert ids.tolist() == whole.tolist()
+    assert longest < 60
 
 
 def test_a_tokenizer_that_is_not_byte_level_is_refused() -> None:

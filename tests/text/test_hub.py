@@ -17,6 +17,7 @@ import pytest
 
 from seq2seq.config import DataSettings, HubDataset
 from seq2seq.errors import DataError
+from seq2seq.files import fingerprint
 from seq2seq.text.corpora import open_corpus
 from seq2seq.text.hub import HubCorpus, StreamedCorpus
 
@@ -219,6 +220,14 @@ def test_fingerprint_of_a_stream(tmp_path: Path) -> None:
     assert stream(tmp_path, **NAMED).fingerprint == before[0]
     (tmp_path / "long/train-00001-of-00007.parquet").unlink()
     assert stream(tmp_path, **NAMED).fingerprint != before[0]
+
+
+def test_fingerprint_of_a_stream_of_pairs_is_what_it_has_been(tmp_path: Path) -> None:
+    """Runs that were started before there was running text go on."""
+    write_long(tmp_path, "parquet")
+    sizes = [(path.name, path.stat().st_size) for path in sorted((tmp_path / "long").iterdir())]
+    parts = ["long", None, "train", None, ("en", "de"), (("src",), ("trg",)), sizes, LONG]
+    assert stream(tmp_path, **NAMED).fingerprint == fingerprint(parts)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl"])

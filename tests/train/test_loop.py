@@ -272,9 +272,9 @@ def test_what_was_accepted_stays_accepted(recipe_file: Write, corpus: Path) -> N
 
 
 def test_validation_notices_divergence(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    from seq2seq.train.validate import Validator
+    from seq2seq.train.validate import TranslationValidator
 
-    monkeypatch.setattr(Validator, "loss", lambda *_: float("nan"))
+    monkeypatch.setattr(TranslationValidator, "loss", lambda *_: float("nan"))
     with pytest.raises(DivergedError, match="validation loss is nan"):
         train(load(recipe_file()), CPU)
 
@@ -299,14 +299,14 @@ def test_patience_and_limits_end_the_run(recipe_file: Write, corpus: Path) -> No
 
 def test_best_model_follows_its_metric(recipe_file: Write, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loss worsens while BLEU rises: by BLEU the last model is kept, by loss the first."""
-    from seq2seq.train import validate
+    from seq2seq.train.validate import TranslationValidator
 
     for metric, best in (("bleu", 20), ("loss", 5)):
         values = iter([1.0, 2.0, 3.0, 4.0])
-        monkeypatch.setattr(validate.Validator, "loss", lambda *_, values=values: next(values))
+        monkeypatch.setattr(TranslationValidator, "loss", lambda *_, values=values: next(values))
         rising = iter([10.0, 20.0, 30.0, 40.0])
 
-        monkeypatch.setattr(validate.Validator, "scores", lambda *_, r=rising: [{"bleu": next(r), "chrf": 0.0}])
+        monkeypatch.setattr(TranslationValidator, "scores", lambda *_, r=rising: [{"bleu": next(r), "chrf": 0.0}])
         output = corpus / metric
         settings = load(
             recipe_file(), f"output={output}", f"train.best_metric={metric}", "train.validate_every=5",
