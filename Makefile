@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := runs/demo
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test test-slow check format clean
+.PHONY: demo test test-slow check format bench clean
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -16,6 +16,10 @@ DEMO := runs/demo
 
 .venv/.test: .venv/.demo
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,check]'
+	touch $@
+
+.venv/.bench: .venv/.demo
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	touch $@
 
 demo: .venv/.demo  ## trains on the demo corpus, translates its test sentences and scores them
@@ -38,6 +42,10 @@ check: .venv/.test  ## format, lint, types, import directions
 format: .venv/.test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: .venv/.bench  ## measures the speed of training, also of others; BENCH='--size tiny --rounds 9' ... changes what
+	$(BIN)/python tools/benchmark.py train --json runs/benchmark/train.json --picture runs/benchmark/train.png \
+		--profile $(BENCH)
 
 clean:  ## removes what make installed; runs stay
 	rm -rf .venv build *.egg-info

@@ -1,0 +1,202 @@
+"""From text to the batches of a benchmark, by the ways of our own training."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench.plan import BATCHES, CLIP_NORM, DROPOUT, LABEL_SMOOTHING, RECIPE, SEED, Plan
+from safetensors.torch import save_file
+from torch import Tensor
+
+from seq2seq.config import TranslationSettings
+from seq2seq.data.blocks import BlockStep
+from seq2seq.data.order import PairStep, Step, TrainingData
+from seq2seq.data.pools import Pools, Position
+from seq2seq.text.ids import SPECIAL_IDS
+from seq2seq.text.lines import read_lines
+from seq2seq.train.translation import TranslationTask
+
+VALID_LINES = 100  # a recipe must name text to validate with; it is never looked at
+PAIRS, WORDS = 20_000, 20_000  # of made-up text
+TRIED = 100  # batches from which is told how full they are
+
+
+def prepare_plan(plan: Plan, text: tuple[Path, Path] | None) -> Plan:
+    """Writes recipe and batches into a plan's folder and returns the plan as it can be carried out.
+
+    Args:
+        plan: what is to be measured.
+        text: files of source and target lines; None: made-up text. Language models are given random ids.
+
+    Raises:
+        DataError: the text cannot be read or does not support the vocabulary.
+    """
+    if plan.sizes.context:
+        _write_recipe(plan, language_model_recipe(plan))
+    else:
+        source, target = text or write_made_up_text(plan.folder)
+        for side, path in (("source", source), ("target", target)):
+            lines = islice(read_lines(path), VALID_LINES)
+            (plan.folder / f"valid.{side}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        recipe = translation_recipe(plan, source.resolve(), target.resolve())
+        _write_recipe(plan, recipe)
+        task = translation_task(plan)
+        recipe["train"]["batch_tokens"] = fullest(task.prepared.pools, plan.device_tokens)
+        _write_recipe(plan, recipe)
+        plan = replace(plan, sizes=replace(plan.sizes, vocab_size=task.tokenizer.target_vocab_size))
+    steps: Sequence[Step] = text_steps(plan) if plan.sizes.context else pair_steps(plan, translation_task(plan))
+    tensors: dict[str, Tensor] = {}
+    for i, step in enumerate(steps):
+        batch = step.batch(0)
+        tensors |= {f"{i}.{f.name}": getattr(batch, f.name) for f in fields(batch) if f.name != "n_tokens"}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, plan.folder / BATCHES)
+    return plan
+
+
+def translation_task(plan: Plan) -> TranslationTask:
+    """Returns the task of a plan's recipe, its data prepared."""
+    settings = plan.settings()
+    assert isinstance(settings, TranslationSettings)
+    return TranslationTask(settings, None)
+
+
+def pair_steps(plan: Plan, task: TranslationTask) -> list[PairStep]:
+    """Returns the steps of a plan: the first micro-batches of the training, each a step of its own."""
+    steps = task.data(plan.device_tokens, 1).steps(Position())
+    return list(islice(single_batches(steps), plan.n_batches))
+
+
+def text_steps(plan: Plan) -> list[BlockStep]:
+    """Returns the steps of a language model: windows of random ids, as many as a batch may hold."""
+    random, sizes = np.random.default_rng(SEED), plan.sizes
+    n = max(1, plan.device_tokens // sizes.context)
+    steps = []
+    for _ in range(plan.n_batches):
+        ids = random.integers(len(SPECIAL_IDS), sizes.vocab_size, (n, sizes.context + 1), dtype=np.int32)
+        steps.append(BlockStep(list(ids), [np.arange(n)], n * sizes.context, Position()))
+    return steps
+
+
+def single_batches(steps: Iterable[PairStep]) -> Iterator[PairStep]:
+    """Yields each micro-batch of some steps as a step of its own."""
+    for step in steps:
+        for rows in step.micro_batches:
+            yield replace(step, micro_batches=[rows], n_tokens=int(step.pool.target_lengths[rows].sum()))
+
+
+def fullest(pools: Pools, device_tokens: int) -> int:
+    """Returns the number of target tokens in a step with which training fills its micro-batches most."""
+
+    def held(batch_tokens: int) -> float:
+        steps = TrainingData(pools, SEED, batch_tokens, device_tokens).steps(Position())
+        return float(np.mean([padded_tokens(step) for step in islice(single_batches(steps), TRIED)]))
+
+    return max((max(1, device_tokens * twentieths // 20) for twentieths in range(6, 21)), key=held)
+
+
+def padded_tokens(step: PairStep) -> int:
+    """Returns the tokens of the longer side of a step's only micro-batch, padding included."""
+    (rows,) = step.micro_batches
+    return len(rows) * int(max(step.pool.source_lengths[rows].max(), step.pool.target_lengths[rows].max()))
+
+
+def translation_recipe(plan: Plan, source: Path, target: Path) -> dict[str, Any]:
+    """Returns our recipe for an encoder-decoder."""
+    sizes, corpus = plan.sizes, {"source": str(source), "target": str(target)}
+    return {
+        "output": str(plan.folder / "run"),
+        "seed": SEED,
+        "data": {
+            "source_language": "en",
+            "target_language": "de",
+            "train": [corpus],
+            "valid": {side: str(plan.folder / f"valid.{side}") for side in corpus},
+        },
+        "tokenizer": {"vocab_size": sizes.vocab_size},
+        "model": {
+            "layers": sizes.layers,
+            "d_model": sizes.d_model,
+            "heads": sizes.heads,
+            "d_feedforward": sizes.d_feedforward,
+            "dropout": DROPOUT,
+        },
+        "train": {
+            "batch_tokens": plan.device_tokens,
+            "device_tokens": plan.device_tokens,
+            "label_smoothing": LABEL_SMOOTHING,
+            "clip_norm": CLIP_NORM,
+        },
+    }
+
+
+def language_model_recipe(plan: Plan) -> dict[str, Any]:
+    """Returns our recipe for a language model; it names a text that is never opened."""
+    sizes = plan.sizes
+    return {
+        "task": "language_model",
+        "output": str(plan.folder / "run"),
+        "seed": SEED,
+        "data": {"train": [{"text": "random ids"}], "valid": {"share": 0.1}},
+        "tokenizer": {"type": "bytes"},
+        "model": {
+            "context": sizes.context,
+            "layers": sizes.layers,
+            "d_model": sizes.d_model,
+            "heads": sizes.heads,
+            "d_feedforward": sizes.d_feedforward,
+            "dropout": DROPOUT,
+        },
+        "train": {
+            "batch_tokens": plan.device_tokens,
+            "device_tokens": plan.device_tokens,
+            "clip_norm": CLIP_NORM,
+        },
+    }
+
+
+def write_made_up_text(folder: Path) -> tuple[Path, Path]:
+    """Writes lines of made-up words and returns the files of both sides.
+
+    Lengths are like those of image captions, words as frequent as in text (their rank times their frequency is
+    constant), and enough of them for thousands of subwords, which the demo corpus with its few hundred words is not.
+    """
+    random = np.random.default_rng(SEED)
+    lengths = np.exp(random.normal(np.log(11.0), 0.35, PAIRS)).round().clip(3, 40)
+    sides = lengths, (lengths * random.normal(0.95, 0.15, PAIRS)).round().clip(3, 40)
+    paths = folder / "made_up.source", folder / "made_up.target"
+    for path, counts in zip(paths, sides, strict=True):
+        words = _made_up_words(random)
+        with open(path, "w", encoding="utf-8") as file:
+            for count in counts.astype(int).tolist():
+                ranks = (WORDS ** random.random(count)).astype(int) - 1
+                file.write(" ".join(words[rank] for rank in ranks) + ".\n")
+    return paths
+
+
+def _made_up_words(random: np.random.Generator) -> list[str]:
+    """Returns words of one to four syllables."""
+    syllables = [
+        first + vowel + last for first in "bdfghklmnprstvw" for vowel in "aeiou" for last in ("", "n", "r", "s")
+    ]
+    counts = random.integers(1, 5, WORDS)
+    return ["".join(random.choice(syllables, count)) for count in counts.tolist()]
+
+
+def _write_recipe(plan: Plan, recipe: dict[str, Any]) -> None:
+    (plan.folder / RECIPE).write_text(json.dumps(recipe), encoding="utf-8")
+
+
+def count_tokens(plan: Plan) -> dict[str, int]:
+    """Returns how many tokens the batches of a turn hold on each side, real ones and with padding."""
+    counts = {}
+    batches = plan.batches()
+    sides = {"target": "targets"} if plan.sizes.context else {"source": "src", "target": "tgt_out"}
+    for side, name in sides.items():
+        tensors = [getattr(batch, name) for batch in batches]
+        counts[f"{side}_tokens"] = sum(int(tensor.count_nonzero()) for tensor in tensors)  # pad is 0
+        counts[f"{side}_tokens_padded"] = sum(tensor.numel() for tensor in tensors)
+    return counts

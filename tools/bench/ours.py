@@ -1,0 +1,85 @@
+"""Our own training, measured as it is: the optimizer steps of `train.update` on the steps of `data.order`."""
+
+import itertools
+from typing import Any, Literal, cast
+
+import torch
+from bench.data import pair_steps, text_steps, translation_task
+from bench.plan import Plan
+from bench.profile import DATA, LABEL, labelled, profile
+from bench.turns import Trained
+from torch import Tensor
+from torch.profiler import record_function
+
+from seq2seq.cli.common import prepare_torch
+from seq2seq.config import LanguageModelSettings
+from seq2seq.data.batch import AnyBatch, TokenBatch
+from seq2seq.data.order import Step
+from seq2seq.memory import release_freed_memory
+from seq2seq.model.device import choose_device
+from seq2seq.model.gpt import GPT
+from seq2seq.train.distributed import Ranks
+from seq2seq.train.loop import RELEASE_EVERY
+from seq2seq.train.update import Updater
+
+
+class Ours(Trained):
+    """Making each batch from the stored ids is part of its step."""
+
+    def __init__(self, plan: Plan, precision: Literal["fp32", "bf16"]) -> None:
+        prepare_torch(plan.threads)
+        super().__init__(plan.n_batches, choose_device(plan.device))
+        settings = plan.settings()
+        torch.manual_seed(settings.seed)
+        self.steps: list[Step]
+        if isinstance(settings, LanguageModelSettings):
+            model: torch.nn.Module = GPT(settings.model, plan.sizes.vocab_size).to(self.device)
+            self.steps = list[Step](text_steps(plan))
+
+            def loss(batch: AnyBatch) -> Tensor:
+                summed: Tensor = model(cast(TokenBatch, batch))[0]
+                return summed
+        else:
+            task = translation_task(plan)
+            model = task.build(self.device, None).model
+            self.steps = list[Step](pair_steps(plan, task))
+            loss = task.loss
+        self.model = model.train()
+        self.updater = Updater(model, settings, Ranks(self.device), precision, loss)
+        self.n_parameters = sum(parameter.numel() for parameter in self.updater.trained)
+        self.numbers = itertools.count(1)
+
+    def step(self, i: int) -> None:
+        """Takes an optimizer step on batch `i`."""
+        self._take(self.steps[i])
+
+    def _take(self, step: Step) -> None:
+        number = next(self.numbers)
+        self.updater.take(step, number)
+        if number % RELEASE_EVERY == 0:  # as the loop does
+            release_freed_memory()
+
+    def profile(self, n_steps: int) -> dict[str, Any]:
+        """Says where the time of some steps goes; see `bench.profile.profile`."""
+        steps = [cast(Step, _Watched(self.steps[i % self.n_batches])) for i in range(n_steps)]
+
+        def run() -> None:
+            for step in steps:
+                self._take(step)
+
+        with labelled(self.model):
+            return profile(run, n_steps, self.device)
+
+
+class _Watched:
+    """A step of which a profile shows how long its batch takes to make."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._step, name)
+
+    def batch(self, number: int) -> AnyBatch:
+        with record_function(LABEL + DATA):
+            return self._step.batch(number)
