@@ -1,17 +1,40 @@
 """Batches as tensors: sentence pairs, or running text."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from seq2seq.text.ids import BOS, EOS, PAD, Ids
 
 
 @dataclass(frozen=True)
-class Batch:
+class Tensors:
+    """Tensors that go places together."""
+
+    def to(self, device: torch.device) -> Self:
+        """Returns them on a device; what is pinned is copied while other things go on."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> Self:
+        """Returns them in memory that a GPU can read by itself."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(
+            self,
+            **{name: value._each(change) for name, value in values.items() if isinstance(value, Tensors)},
+            **{name: change(value) for name, value in values.items() if isinstance(value, Tensor)},
+        )
+
+
+@dataclass(frozen=True)
+class Batch(Tensors):
     """Sentence pairs padded to a common length.
 
     Attributes:
@@ -36,9 +59,12 @@ class Batch:
         tgt_in[:, 1:] = tgt_out[:, :-1].masked_fill(tgt_out[:, :-1] == EOS, PAD)
         return cls(pad_rows(sources), tgt_in, tgt_out, sum(len(ids) for ids in targets))
 
-    def to(self, device: torch.device) -> "Batch":
-        """Returns the batch on a device."""
-        return Batch(self.src.to(device), self.tgt_in.to(device), self.tgt_out.to(device), self.n_tokens)
+    def packed(self) -> "PackedBatch":
+        """Returns the same pairs without padding."""
+        source, target = self.src != PAD, self.tgt_out != PAD  # a row of `tgt_in` is as long as one of `tgt_out`
+        return PackedBatch(
+            Rows.packed(self.src, source), Rows.packed(self.tgt_in, target), self.tgt_out[target], self.n_tokens
+        )
 
     def repeat(self, times: int) -> "Batch":
         """Returns all rows several times, one copy behind the other."""
@@ -47,7 +73,48 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class TokenBatch:
+class Rows(Tensors):
+    """Sentences one behind the other, without padding.
+
+    Attributes:
+        ids: [N] int64.
+        positions: [N] int64, of each id in its sentence.
+        offsets: [B + 1] int32, where sentences begin, and the end of the last one.
+        longest: tokens of the longest sentence.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    offsets: Tensor
+    longest: int
+
+    @classmethod
+    def packed(cls, ids: Tensor, real: Tensor) -> "Rows":
+        """Packs padded ids [B, T] by a mask [B, T] that is true of the first ones of each row."""
+        lengths = real.sum(dim=1)
+        offsets = F.pad(lengths.cumsum(0), (1, 0)).int()
+        return cls(ids[real], real.nonzero()[:, 1], offsets, int(lengths.max()))
+
+
+@dataclass(frozen=True)
+class PackedBatch(Tensors):
+    """Sentence pairs without padding.
+
+    Attributes:
+        src: source ids, each sentence ending in eos.
+        tgt_in: target ids behind bos: what the decoder reads.
+        tgt_out: [N] int64, what it predicts, each sentence ending in eos.
+        n_tokens: N.
+    """
+
+    src: Rows
+    tgt_in: Rows
+    tgt_out: Tensor
+    n_tokens: int
+
+
+@dataclass(frozen=True)
+class TokenBatch(Tensors):
     """Rows of running text padded to a common length.
 
     Attributes:
@@ -66,12 +133,8 @@ class TokenBatch:
         padded = pad_rows(rows)
         return cls(padded[:, :-1], padded[:, 1:], sum(len(row) - 1 for row in rows))
 
-    def to(self, device: torch.device) -> "TokenBatch":
-        """Returns the batch on a device."""
-        return TokenBatch(self.tokens.to(device), self.targets.to(device), self.n_tokens)
 
-
-AnyBatch = Batch | TokenBatch
+AnyBatch = Batch | PackedBatch | TokenBatch
 
 
 def cut_by_tokens(lengths: Sequence[int], tokens: int, rows: int) -> Iterator[list[int]]:

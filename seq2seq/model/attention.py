@@ -1,11 +1,15 @@
 """Scaled dot-product attention: the one place that knows which row may see which and which kernel is fastest."""
 
+import inspect
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seq2seq.data.batch import Rows
+from seq2seq.model.linear import project, project_by
 from seq2seq.model.positions import rotate
 
 # A finite "minus infinity": a row that may attend to nothing gets uniform weights instead of NaN.
@@ -39,7 +43,25 @@ class Layout:
         return cls(torch.ones(length, past + length, dtype=torch.bool, device=device).tril(past))
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, dropout: float = 0.0) -> Tensor:
+@dataclass(frozen=True)
+class PackedLayout:
+    """Which rows of queries and of keys are the same sentence's, where sentences stand one behind the other.
+
+    Attributes:
+        queries: where the sentences are among the queries.
+        keys: where they are among the keys.
+        causal: whether query t of a sentence may attend to its keys 0 to t only.
+    """
+
+    queries: Rows
+    keys: Rows
+    causal: bool = False
+
+
+AnyLayout = Layout | PackedLayout
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, layout: AnyLayout, dropout: float = 0.0) -> Tensor:
     """Computes softmax(q k^T / sqrt(E)) v: *Attention Is All You Need*, equation 1.
 
     On a CPU the products and the softmax stand apart: at sentence lengths that is several times faster, forward and
@@ -47,21 +69,46 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, dropout: float = 0.0
     which it never writes down.
 
     Args:
-        q: [B, H, T, E] float.
-        k: [B, H, S, E] float.
-        v: [B, H, S, E] float.
+        q: [B, H, T, E] float; packed: [N, H, E].
+        k: [B, H, S, E] float; packed: [M, H, E].
+        v: as k.
         layout: which query may attend to which key.
-        dropout: probability of dropping an attention weight, in [0, 1).
+        dropout: probability of dropping an attention weight, in [0, 1); packed: 0.
 
     Returns:
-        [B, H, T, E] in the dtype of v. A query that may attend to nothing gets finite numbers.
+        As q, in the dtype of v. A query that may attend to nothing gets finite numbers.
     """
+    if isinstance(layout, PackedLayout):
+        return (_attend_packed if q.device.type == "cuda" else attend_by_sentence)(q, k, v, layout)
     if q.device.type != "cpu" and layout.seen is None:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=layout.mask, dropout_p=dropout)
     weights = attention_weights(q, k, layout)
     if layout.seen is not None:
         layout.seen.append(weights.float())
     return F.dropout(weights, dropout) @ v  # [B, H, T, E]
+
+
+def attend_by_sentence(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Tensor:
+    """`attend` for packed rows, one sentence after another: what other kernels are compared with."""
+    sides = ((q, layout.queries), (k, layout.keys), (v, layout.keys))
+    out = []
+    for sentence in zip(*(torch.split(rows, where.offsets.diff().tolist()) for rows, where in sides), strict=True):
+        query, key, value = (rows.transpose(0, 1)[None] for rows in sentence)  # [1, H, T, E], twice [1, H, S, E]
+        own = Layout.causal(query.shape[2], q.device) if layout.causal else Layout()
+        out.append(attend(query, key, value, own)[0].transpose(0, 1))  # [T, H, E]
+    return torch.cat(out)
+
+
+def _attend_packed(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Tensor:
+    """`attend` for packed rows with FlashAttention's kernel for sentences of various lengths, in 16 bits."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    causal: dict[str, Any] = {}
+    if layout.causal:  # the argument's name depends on the version
+        named = inspect.signature(varlen_attn).parameters
+        causal = {"is_causal": True} if "is_causal" in named else {"window_size": (-1, 0)}
+    queries, keys = layout.queries, layout.keys
+    return cast(Tensor, varlen_attn(q, k, v, queries.offsets, keys.offsets, queries.longest, keys.longest, **causal))
 
 
 def attention_weights(q: Tensor, k: Tensor, layout: Layout) -> Tensor:
@@ -118,13 +165,13 @@ class MultiHeadAttention(nn.Module):
         self.out = nn.Linear(d_model, d_model)
 
     def forward(
-        self, x: Tensor, layout: Layout, cache: KeyValueCache | None = None, rotation: Tensor | None = None
+        self, x: Tensor, layout: AnyLayout, cache: KeyValueCache | None = None, rotation: Tensor | None = None
     ) -> Tensor:
-        """Self-attention of rows [B, T, D], behind the cached ones if there are any; returns [B, T, D].
+        """Self-attention of rows [B, T, D], behind the cached ones if there are any; returns [B, T, D]; packed: [N, D].
 
         With `rotation`, [T, E], queries and keys are turned by their positions; the cache holds turned keys.
         """
-        q, k, v = (self._split(part) for part in self.qkv(x).chunk(3, dim=-1))
+        q, k, v = (self._split(part) for part in project(x, self.qkv).chunk(3, dim=-1))
         if rotation is not None:
             q, k = rotate(q, rotation), rotate(k, rotation)
         if cache is not None:
@@ -132,26 +179,32 @@ class MultiHeadAttention(nn.Module):
         return self._merge(attend(q, k, v, layout, self.dropout if self.training else 0.0))
 
     def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns keys and values of a [B, S, D] memory, two [B, H, S, E]: computed once for all target positions."""
+        """Returns keys and values of a [B, S, D] memory, two [B, H, S, E]: computed once for all target positions.
+
+        Packed, of [M, D], two [M, H, E].
+        """
         d_model = memory.shape[-1]
-        k, v = F.linear(memory, self.qkv.weight[d_model:], self.qkv.bias[d_model:]).chunk(2, dim=-1)
+        k, v = project_by(memory, self.qkv.weight[d_model:], self.qkv.bias[d_model:]).chunk(2, dim=-1)
         return self._split(k), self._split(v)
 
-    def attend_to(self, memory: tuple[Tensor, Tensor], x: Tensor, layout: Layout) -> Tensor:
+    def attend_to(self, memory: tuple[Tensor, Tensor], x: Tensor, layout: AnyLayout) -> Tensor:
         """Cross-attention of rows [N, T, D] to the keys and values that `keys_values` returned for B sentences.
 
-        N may be a multiple of B: the beams of a sentence then stand together and share its keys and values.
+        N may be a multiple of B: the beams of a sentence then stand together and share its keys and values. Packed
+        rows are [N, D].
         """
         k, v = memory
         d_model = x.shape[-1]
-        q = F.linear(x, self.qkv.weight[:d_model], self.qkv.bias[:d_model])  # [N, T, D]
-        q = self._split(q.reshape(len(k), -1, d_model))  # [B, H, N/B * T, E]
-        out = attend(q, k, v, layout, self.dropout if self.training else 0.0)
+        q = project_by(x, self.qkv.weight[:d_model], self.qkv.bias[:d_model])  # [N, T, D]
+        if x.dim() == 3:
+            q = q.reshape(len(k), -1, d_model)  # [B, N/B * T, D]
+        out = attend(self._split(q), k, v, layout, self.dropout if self.training else 0.0)
         return self._merge(out).reshape(x.shape)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)  # [B, T, D] -> [B, H, T, E]
+        heads = x.view(*x.shape[:-1], self.heads, -1)  # [B, T, H, E]; packed: [N, H, E]
+        return heads.transpose(1, 2) if x.dim() == 3 else heads  # [B, H, T, E]
 
     def _merge(self, x: Tensor) -> Tensor:
-        merged: Tensor = self.out(x.transpose(1, 2).flatten(2))  # [B, H, T, E] -> [B, T, D]
-        return merged
+        heads = x.transpose(1, 2) if x.dim() == 4 else x
+        return project(heads.flatten(-2), self.out)  # [B, T, D]; packed: [N, D]

@@ -13,21 +13,21 @@ from seq2seq.errors import Seq2SeqError
 AUTO_DEVICE_TOKENS = {"cpu": 8192, "cuda": 16384}
 
 # From this width on bf16 products gain more than the conversions around them cost (measured on AVX-512 with bf16).
-WORTHWHILE_WIDTH = 256
+TRAINING_WIDTH, DECODING_WIDTH = 128, 256
 
 
 def choose_precision(
-    precision: Literal["auto", "fp32", "bf16"], device: torch.device, d_model: int
+    precision: Literal["auto", "fp32", "bf16"], device: torch.device, d_model: int, worthwhile: int
 ) -> Literal["fp32", "bf16"]:
     """Returns the precision that a recipe's `precision` stands for on a device.
 
-    `auto` is bf16 on CUDA devices that have it, and on CPUs that have it where the model is wide enough to gain.
+    `auto` is bf16 on CUDA devices that have it, and on CPUs that have it from the width `worthwhile` on.
     """
     if precision != "auto":
         return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if device.type == "cpu" and d_model >= WORTHWHILE_WIDTH:
+    if device.type == "cpu" and d_model >= worthwhile:
         capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
     return "fp32"

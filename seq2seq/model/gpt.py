@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from seq2seq.config import GPTSettings
 from seq2seq.data.batch import TokenBatch
 from seq2seq.model.attention import KeyValueCache, Layout
-from seq2seq.model.layers import Dropout, Residual, SelfAttentionLayer
-from seq2seq.model.loss import label_smoothed_loss
+from seq2seq.model.dropout import Dropout
+from seq2seq.model.layers import Residual, SelfAttentionLayer
+from seq2seq.model.linear import project
+from seq2seq.model.loss import projected_loss
 from seq2seq.model.positions import SinusoidalPositions
-from seq2seq.text.ids import PAD
 
 
 @dataclass
@@ -76,9 +77,8 @@ class GPT(nn.Module):
 
     def forward(self, batch: TokenBatch) -> tuple[Tensor, int]:
         """Returns the summed loss of a batch in nats and the number of targets it is the sum of."""
-        real = batch.targets != PAD  # [B, T]
-        hidden = self.hidden(batch.tokens)[real]  # [N, D]: only real targets are predicted
-        return label_smoothed_loss(self.logits(hidden), batch.targets[real]), batch.n_tokens
+        hidden = self.hidden(batch.tokens).flatten(0, 1)  # [B * T, D]
+        return projected_loss(hidden, self.output.weight, batch.targets.flatten()), batch.n_tokens
 
     def start(self) -> GPTState:
         """Returns the state in which no token has been read."""
@@ -120,8 +120,7 @@ class GPT(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Maps hidden rows [..., D] to scores of the vocabulary [..., V]."""
-        scores: Tensor = self.output(hidden)
-        return scores
+        return project(hidden, self.output)
 
 
 @torch.no_grad()

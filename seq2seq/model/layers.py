@@ -7,16 +7,16 @@ masks are bool, True = may attend.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq2seq.config import GPTSettings, ModelSettings
-from seq2seq.model.attention import KeyValueCache, Layout, MultiHeadAttention
-
-WORDS = 2**16  # distinct values of the 16-bit random words that decide about dropout on a CPU
+from seq2seq.model.attention import AnyLayout, KeyValueCache, MultiHeadAttention
+from seq2seq.model.dropout import Dropout, kept
+from seq2seq.model.linear import project
 
 Activation = Literal["relu", "gelu", "gelu_tanh"]
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -24,36 +24,6 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "gelu_tanh": partial(F.gelu, approximate="tanh"),
 }
-
-
-def dropout(x: Tensor, probability: float) -> Tensor:
-    """Zeroes entries with a probability and scales the others so that the expectation stays exactly the same.
-
-    On a CPU the probability is rounded to a multiple of 2^-16, so that one 64-bit random word decides about four
-    entries: several times cheaper than one Bernoulli draw each.
-
-    Args:
-        x: [...] float.
-        probability: of an entry becoming zero, in [0, 1).
-    """
-    if x.device.type != "cpu":
-        return F.dropout(x, probability)
-    dropped = round(probability * WORDS)
-    words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    keep = words.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - WORDS // 2
-    return x * keep.to(x.dtype).mul_(WORDS / (WORDS - dropped))
-
-
-class Dropout(nn.Module):
-    """`dropout` in training, nothing otherwise."""
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns [...] like `x`."""
-        return dropout(x, self.probability) if self.training and self.probability else x
 
 
 class FeedForward(nn.Module):
@@ -67,8 +37,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [..., D] to [..., D]."""
-        out: Tensor = self.outer(self.activation(self.inner(x)))  # [..., D] -> [..., F] -> [..., D]
-        return out
+        return project(self.activation(project(x, self.inner)), self.outer)  # [..., D] -> [..., F] -> [..., D]
 
 
 class Residual(nn.Module):
@@ -88,9 +57,35 @@ class Residual(nn.Module):
         """Maps [..., D] to [..., D]."""
         if self.pre:
             out: Tensor = x + self.dropout(sublayer(self.norm(x)))
-        else:
-            out = self.norm(x + self.dropout(sublayer(x)))
+            return out
+        probability = self.dropout.probability if self.training else 0.0
+        return add_and_norm(x, sublayer(x), self.norm, probability)
+
+
+def add_and_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, probability: float) -> Tensor:
+    """Returns norm(x + dropout(y)), all [..., D], in the dtype of x: in one go, which keeps less for the gradient."""
+    out: Tensor = _AddAndNorm.apply(x, y, norm.weight, norm.bias, norm.eps, probability)  # type: ignore[no-untyped-call]
+    return out
+
+
+class _AddAndNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, eps: float, probability: float) -> Tensor:
+        y = y.to(x.dtype)
+        mask, ctx.factor = kept(y, probability) if probability else (None, 1.0)
+        total = x + y if mask is None else torch.addcmul(x, y, mask, value=ctx.factor)
+        out, mean, deviation = torch.native_layer_norm(total, [x.shape[-1]], weight, bias, eps)
+        ctx.save_for_backward(total, mask, weight, bias, mean, deviation)
         return out
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        total, mask, weight, bias, mean, deviation = ctx.saved_tensors
+        dx, d_weight, d_bias = torch.ops.aten.native_layer_norm_backward(
+            outer[0].contiguous(), total, [total.shape[-1]], mean, deviation, weight, bias, [True, True, True]
+        )
+        dy = dx if mask is None else (dx * mask).mul_(ctx.factor)
+        return dx, dy, d_weight, d_bias, None, None
 
 
 class SelfAttentionLayer(nn.Module):
@@ -109,7 +104,7 @@ class SelfAttentionLayer(nn.Module):
         self.feed_forward_residual = Residual(d_model, dropout, norm) if d_feedforward else None
 
     def forward(
-        self, x: Tensor, layout: Layout, cache: KeyValueCache | None = None, rotation: Tensor | None = None
+        self, x: Tensor, layout: AnyLayout, cache: KeyValueCache | None = None, rotation: Tensor | None = None
     ) -> Tensor:
         """Maps [B, T, D] to [B, T, D].
 
@@ -141,9 +136,9 @@ class DecoderLayer(SelfAttentionLayer):
     def forward(  # type: ignore[override]
         self,
         x: Tensor,
-        layout: Layout,
+        layout: AnyLayout,
         memory: tuple[Tensor, Tensor],
-        memory_layout: Layout,
+        memory_layout: AnyLayout,
         cache: KeyValueCache | None = None,
     ) -> Tensor:
         """Maps [N, T, D] to [N, T, D].

@@ -6,24 +6,70 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seq2seq.model.precision import in_precision
+from seq2seq.text.ids import PAD
+
 ROWS = 512  # whose scores over the vocabulary are computed together
 
 
-def label_smoothed_loss(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Returns the summed cross-entropy with the target distribution smoothed over the whole vocabulary.
+def projected_loss(hidden: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Returns the summed cross-entropy of hidden @ weight^T, the target distribution smoothed over the vocabulary.
 
     *Rethinking the Inception Architecture*, section 7: a share `label_smoothing` of the probability is spread evenly
-    over all V entries, the true one included.
+    over all V entries, the true one included. Scores are computed for some rows at a time, and with them at once the
+    gradient: those of all tokens are never there together.
 
     Args:
-        logits: [N, V] float; the softmax runs in fp32.
-        targets: [N] int64, real tokens only.
+        hidden: [N, D] float.
+        weight: [V, D] float, of the output projection.
+        targets: [N] int64; pad: nothing to predict.
         label_smoothing: in [0, 1).
 
     Returns:
-        Scalar float32, nats, summed over the N tokens.
+        Scalar float32, nats, summed over the tokens; softmax and loss run in fp32.
     """
-    return F.cross_entropy(logits.float(), targets, reduction="sum", label_smoothing=label_smoothing)
+    hidden = in_precision(hidden)
+    loss: Tensor = _ProjectedLoss.apply(  # type: ignore[no-untyped-call]
+        hidden, weight, targets, label_smoothing, torch.is_grad_enabled()
+    )
+    return loss
+
+
+class _ProjectedLoss(torch.autograd.Function):
+    """Loss and gradient in one go."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float, differentiate: bool
+    ) -> Tensor:
+        real = (targets != PAD)[:, None]  # [N, 1]
+        rows, matrix = hidden * real, weight.to(hidden.dtype)
+        total = torch.zeros((), device=hidden.device)
+        d_rows, d_weight = (torch.empty_like(rows), torch.zeros_like(weight)) if differentiate else (rows, weight)
+        smoothed = label_smoothing / len(weight)
+        with torch.autocast(hidden.device.type, enabled=False):
+            for start in range(0, len(rows), ROWS):
+                part = slice(start, start + ROWS)
+                scores = (rows[part] @ matrix.t()).float()  # [rows, V]
+                true = targets[part, None]
+                norm = scores.logsumexp(-1, keepdim=True)
+                loss = norm - (1 - label_smoothing) * scores.gather(-1, true) - smoothed * scores.sum(-1, keepdim=True)
+                total += (loss * real[part]).sum()
+                if not differentiate:
+                    continue
+                change = scores.sub_(norm).exp_().sub_(smoothed)  # probabilities, then the gradient of the scores
+                change.scatter_add_(-1, true, change.new_full(true.shape, label_smoothing - 1))
+                change = change.to(rows.dtype)
+                d_rows[part] = change @ matrix
+                d_weight += change.t() @ rows[part]
+        if differentiate:
+            ctx.save_for_backward(d_rows.mul_(real), d_weight)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        d_rows, d_weight = ctx.saved_tensors
+        return d_rows * outer[0].to(d_rows.dtype), d_weight * outer[0], None, None, None
 
 
 def r_drop_loss(logits: Tensor, targets: Tensor, label_smoothing: float, weight: float) -> Tensor:

@@ -1,5 +1,6 @@
 """The encoder-decoder Transformer of *Attention Is All You Need*."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -7,11 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.config import ModelSettings
-from seq2seq.data.batch import Batch
-from seq2seq.model.attention import KeyValueCache, Layout
-from seq2seq.model.layers import DecoderLayer, Dropout, SelfAttentionLayer
-from seq2seq.model.loss import label_smoothed_loss, r_drop_loss
+from seq2seq.data.batch import Batch, PackedBatch
+from seq2seq.model.attention import AnyLayout, KeyValueCache, Layout, PackedLayout
+from seq2seq.model.dropout import Dropout
+from seq2seq.model.layers import DecoderLayer, SelfAttentionLayer
+from seq2seq.model.linear import project
+from seq2seq.model.loss import projected_loss, r_drop_loss
 from seq2seq.model.positions import SinusoidalPositions
+from seq2seq.model.precision import in_precision
 from seq2seq.text.ids import PAD
 
 
@@ -44,18 +48,20 @@ class DecoderState:
 class Embedding(nn.Module):
     """Token embeddings times sqrt(D) plus positions, with dropout: sections 3.4, 3.5 and 5.4 of the paper."""
 
-    def __init__(self, tokens: nn.Embedding, positions: SinusoidalPositions, dropout: float) -> None:
+    def __init__(
+        self, tokens: nn.Embedding, positions: SinusoidalPositions, dropout: float, rounded: bool = False
+    ) -> None:
         super().__init__()
+        self.rounded = rounded
         self.tokens = tokens
         self.positions = positions
         self.dropout = Dropout(dropout)
 
-    def forward(self, ids: Tensor, start: int = 0) -> Tensor:
-        """Maps ids [B, T] int64, the first of which stands at position `start`, to [B, T, D]."""
-        end = start + ids.shape[1]
-        positions = self.positions(torch.arange(start, end, device=ids.device), end)  # [T, D]
-        out: Tensor = self.dropout(self.tokens(ids) * self.tokens.embedding_dim**0.5 + positions)
-        return out
+    def forward(self, ids: Tensor, positions: Tensor, longest: int) -> Tensor:
+        """Maps ids [...] and their positions, which are below `longest`, both int64, to [..., D]."""
+        vectors = self.positions(positions, longest)
+        out = self.dropout(self.tokens(ids) * self.tokens.embedding_dim**0.5 + vectors)
+        return in_precision(out) if self.rounded else out
 
 
 class Transformer(nn.Module):
@@ -75,8 +81,10 @@ class Transformer(nn.Module):
         target = nn.Embedding(target_vocab_size, d_model)
         tied = shared and settings.tie_embeddings
         source = target if tied else nn.Embedding(source_vocab_size, d_model)
-        self.source_embedding = Embedding(source, positions, settings.dropout)
-        self.target_embedding = Embedding(target, positions, settings.dropout)
+        # Behind each norm a row is as large as behind the first one: it need not be kept more precisely than a product.
+        rounded = norm == "post"
+        self.source_embedding = Embedding(source, positions, settings.dropout, rounded)
+        self.target_embedding = Embedding(target, positions, settings.dropout, rounded)
         n_encoder, n_decoder = settings.encoder_layers or settings.layers, settings.decoder_layers or settings.layers
         self.encoder = nn.ModuleList(SelfAttentionLayer(settings) for _ in range(n_encoder))
         self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(n_decoder))
@@ -87,25 +95,35 @@ class Transformer(nn.Module):
             self.output.weight = target.weight
         initialize(self)
 
-    def forward(self, batch: Batch, label_smoothing: float = 0.0, r_drop: float = 0.0) -> tuple[Tensor, int]:
+    def forward(
+        self, batch: Batch | PackedBatch, label_smoothing: float = 0.0, r_drop: float = 0.0
+    ) -> tuple[Tensor, int]:
         """Returns the summed loss of a batch in nats and the number of target tokens it is the sum of.
 
-        With `r_drop` above 0 each pair goes through the model twice, with different dropout; see `r_drop_loss`.
+        With `r_drop` above 0 each pair of a padded batch goes through the model twice, with different dropout; see
+        `r_drop_loss`.
         """
+        if isinstance(batch, PackedBatch):
+            hidden = self._decode_packed(batch)  # [N, D]
+            return projected_loss(hidden, self.output.weight, batch.tgt_out, label_smoothing), batch.n_tokens
         if r_drop:
             batch = batch.repeat(2)
-        real = batch.tgt_out != PAD  # [B, T]
-        hidden = self.decode(batch.tgt_in, self.start(batch.src))[real]  # [N, D]: only real tokens are projected
-        logits, targets = self.logits(hidden), batch.tgt_out[real]
+        hidden = self.decode(batch.tgt_in, self.start(batch.src))  # [B, T, D]
         if r_drop:
-            logits, targets = logits.view(2, -1, logits.shape[-1]), targets[: len(targets) // 2]  # [2, N, V], [N]
+            real = batch.tgt_out != PAD  # [B, T]
+            logits = self.logits(hidden[real])
+            logits = logits.view(2, -1, logits.shape[-1])  # [2, N, V]
+            targets = batch.tgt_out[real][: logits.shape[1]]  # [N]
             return r_drop_loss(logits, targets, label_smoothing, r_drop), batch.n_tokens // 2
-        return label_smoothed_loss(logits, targets, label_smoothing), batch.n_tokens
+        loss = projected_loss(hidden.flatten(0, 1), self.output.weight, batch.tgt_out.flatten(), label_smoothing)
+        return loss, batch.n_tokens
 
     def encode(self, src: Tensor) -> Tensor:
         """Maps source ids [B, S] to the memory [B, S, D]."""
-        layout = Layout.padded(src != PAD)
-        x = self.source_embedding(src)
+        positions = torch.arange(src.shape[1], device=src.device)
+        return self._encode(self.source_embedding(src, positions, src.shape[1]), Layout.padded(src != PAD))
+
+    def _encode(self, x: Tensor, layout: AnyLayout) -> Tensor:
         for layer in self.encoder:
             x = layer(x, layout)
         memory: Tensor = self.encoder_norm(x)
@@ -113,10 +131,11 @@ class Transformer(nn.Module):
 
     def start(self, src: Tensor, cached: bool = False) -> DecoderState:
         """Encodes source ids [B, S]; with `cached` the target can then be decoded piece by piece."""
-        memory = self.encode(src)
-        keys_values = [cast(DecoderLayer, layer).cross_attention.keys_values(memory) for layer in self.decoder]
         caches = [KeyValueCache() for _ in self.decoder] if cached else []
-        return DecoderState(keys_values, Layout.padded(src != PAD), caches)
+        return DecoderState(self._keys_values(self.encode(src)), Layout.padded(src != PAD), caches)
+
+    def _keys_values(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
+        return [cast(DecoderLayer, layer).cross_attention.keys_values(memory) for layer in self.decoder]
 
     def decode(self, tgt_in: Tensor, state: DecoderState) -> Tensor:
         """Maps target ids [N, T] to hidden rows [N, T, D].
@@ -125,13 +144,33 @@ class Transformer(nn.Module):
         a multiple of the B sentences: the beams of a sentence stand together.
         """
         layout = Layout() if state.caches else Layout.causal(tgt_in.shape[1], tgt_in.device)
-        x = self.target_embedding(tgt_in, state.length)
-        for i, layer in enumerate(self.decoder):
-            x = layer(x, layout, state.memory[i], state.memory_layout, state.caches[i] if state.caches else None)
+        end = state.length + tgt_in.shape[1]
+        x = self.target_embedding(tgt_in, torch.arange(state.length, end, device=tgt_in.device), end)
+        hidden = self._decode(x, layout, state.memory, state.memory_layout, state.caches)
         if state.caches:
-            state.length += tgt_in.shape[1]
+            state.length = end
+        return hidden
+
+    def _decode(
+        self,
+        x: Tensor,
+        layout: AnyLayout,
+        memory: Sequence[tuple[Tensor, Tensor]],
+        memory_layout: AnyLayout,
+        caches: Sequence[KeyValueCache] = (),
+    ) -> Tensor:
+        for i, layer in enumerate(self.decoder):
+            x = layer(x, layout, memory[i], memory_layout, caches[i] if caches else None)
         hidden: Tensor = self.decoder_norm(x)
         return hidden
+
+    def _decode_packed(self, batch: PackedBatch) -> Tensor:
+        """Returns the hidden rows [N, D] of all target tokens."""
+        src, tgt = batch.src, batch.tgt_in
+        memory = self._encode(self.source_embedding(src.ids, src.positions, src.longest), PackedLayout(src, src))
+        x = self.target_embedding(tgt.ids, tgt.positions, tgt.longest)
+        layout = PackedLayout(tgt, tgt, causal=True)
+        return self._decode(x, layout, self._keys_values(memory), PackedLayout(tgt, src))
 
     def cross_attention(self, src: Tensor, tgt_in: Tensor) -> Tensor:
         """Returns how much each target position takes from each source position, in every layer and head.
@@ -150,8 +189,7 @@ class Transformer(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Maps hidden rows [..., D] to scores of the vocabulary [..., V]."""
-        scores: Tensor = self.output(hidden)
-        return scores
+        return project(hidden, self.output)
 
 
 @torch.no_grad()

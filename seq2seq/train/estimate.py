@@ -4,7 +4,7 @@ import torch
 
 from seq2seq.config import Settings
 from seq2seq.data.order import CHUNK_TOKENS
-from seq2seq.model.device import choose_device, choose_device_tokens, choose_precision
+from seq2seq.model.device import TRAINING_WIDTH, choose_device, choose_device_tokens, choose_precision
 from seq2seq.train.initial import freeze, initial_tokenizer
 from seq2seq.train.monitor import logging_to
 from seq2seq.train.task import Data, open_task
@@ -19,7 +19,7 @@ def estimate(settings: Settings, device_name: str = "auto") -> str:
     with logging_to(None, speak=True):
         task = open_task(settings, initial_tokenizer(settings))
     device = choose_device(device_name)
-    precision = choose_precision(settings.train.precision, device, settings.model.d_model)
+    precision = choose_precision(settings.train.precision, device, settings.model.d_model, TRAINING_WIDTH)
     with torch.device("meta"):
         model = task.build(torch.device("meta"), None).model
     freeze(model, settings.train.freeze)

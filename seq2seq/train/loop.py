@@ -3,6 +3,7 @@
 import logging
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any, Literal
 import torch
 
 from seq2seq.config import Settings, settings_to_yaml
+from seq2seq.data.ahead import ready_steps
 from seq2seq.data.order import Step
 from seq2seq.errors import ModelError, RunError
 from seq2seq.files import atomic_folder, lock
 from seq2seq.memory import release_freed_memory
-from seq2seq.model.device import choose_device_tokens, choose_precision
+from seq2seq.model.device import TRAINING_WIDTH, choose_device_tokens, choose_precision
 from seq2seq.model.folder import (
     canonical_weights,
     checkpoint_folders,
@@ -43,6 +45,7 @@ from seq2seq.train.update import Update, Updater
 
 log = logging.getLogger(__name__)
 
+READ_EVERY = 10  # steps after which the losses of a GPU are read at the latest: to read is to wait for it
 RELEASE_EVERY = 100  # steps; often enough to bound the holes in memory, seldom enough to cost nothing
 
 
@@ -128,7 +131,7 @@ class Trainer:
             self.task = open_task(settings, taken)
         self.device_tokens = choose_device_tokens(train.device_tokens, ranks.device)
         self.precision: Literal["fp32", "bf16"] = choose_precision(
-            train.precision, ranks.device, settings.model.d_model
+            train.precision, ranks.device, settings.model.d_model, TRAINING_WIDTH
         )
         self.conditions: dict[str, Any] = {
             "data": self.task.fingerprint,
@@ -148,6 +151,7 @@ class Trainer:
         self.updater = Updater(self.model, settings, ranks, self.precision, self.task.loss)
         self.validator = self.task.validator(self.device_tokens, self.precision)
         self.progress = Progress()
+        self._unread: list[Update] = []
         if checkpoint:
             self._resume(checkpoint, accept)
         self._signum = 0
@@ -213,36 +217,42 @@ class Trainer:
 
     def _train(self) -> None:
         """Takes optimizer steps until something ends the run."""
+        ranks, batch_tokens = self.ranks, self.settings.train.batch_tokens
+        steps = self.data.steps(self.progress.position)
+        with closing(ready_steps(steps, batch_tokens, ranks.rank, ranks.world_size, self.updater.prepare)) as ready:
+            self._take(ready)
+        if ranks.is_main and self.progress.validated_step != self.progress.step:
+            self._validate()
+        if [path.name for path in checkpoint_folders(self.folder)][-1:] != [f"step-{self.progress.step:08d}"]:
+            self._save()
+
+    def _take(self, steps: Iterator[Step]) -> None:
+        """Takes optimizer steps, validates and saves on the way."""
         progress, train = self.progress, self.settings.train
         self.model.train()
         started = time.monotonic() - progress.seconds
-        with closing(self.data.steps(progress.position)) as steps:  # streams are closed behind it
-            for step in steps:
-                reason = self._end_reason() if self.ranks.is_main else None
-                if self.ranks.largest(reason is not None):
-                    log.info("training ends: %s", reason)
-                    break
-                if progress.step == 0:
-                    for name, lengths in step.lengths().items():
-                        self.monitor.histogram(0, f"data/{name}", lengths)
-                step_started = time.monotonic()
-                update = self.updater.take(step, progress.step + 1)
-                progress.seconds = time.monotonic() - started
-                self._count(step, update, time.monotonic() - step_started)
-                if progress.step % train.validate_every == 0 and self.ranks.is_main:
-                    self._validate()
-                if progress.step % RELEASE_EVERY == 0:
-                    release_freed_memory()
-                signum = self.ranks.largest(self._signum)
-                progress.seconds = time.monotonic() - started
-                if progress.step % train.checkpoint_every == 0 or signum:
-                    self._save()
-                if signum:
-                    raise Interrupted(signum)
-        if self.ranks.is_main and progress.validated_step != progress.step:
-            self._validate()
-        if [path.name for path in checkpoint_folders(self.folder)][-1:] != [f"step-{progress.step:08d}"]:
-            self._save()
+        for step in steps:
+            reason = self._end_reason() if self.ranks.is_main else None
+            if self.ranks.largest(reason is not None):
+                log.info("training ends: %s", reason)
+                break
+            if progress.step == 0:
+                for name, lengths in step.lengths().items():
+                    self.monitor.histogram(0, f"data/{name}", lengths)
+            step_started = time.monotonic()
+            update = self.updater.take(step, progress.step + 1)
+            self._count(step, update, step_started)
+            progress.seconds = time.monotonic() - started
+            if progress.step % train.validate_every == 0 and self.ranks.is_main:
+                self._validate()
+            if progress.step % RELEASE_EVERY == 0:
+                release_freed_memory()
+            signum = self.ranks.largest(self._signum)
+            progress.seconds = time.monotonic() - started
+            if progress.step % train.checkpoint_every == 0 or signum:
+                self._save()
+            if signum:
+                raise Interrupted(signum)
 
     def _end_reason(self) -> str | None:
         """Says why training is over; None if it is not."""
@@ -257,20 +267,22 @@ class Trainer:
             return f"no better {train.best_metric} in {progress.bad_validations} validations (train.patience)"
         return None
 
-    def _count(self, step: Step, update: Update, seconds: float) -> None:
+    def _count(self, step: Step, update: Update, started: float) -> None:
         """Brings the progress up to date behind a step, and logs it when it is time."""
         progress, train = self.progress, self.settings.train
         progress.step += 1
         progress.position = step.next
         progress.tokens += step.n_tokens
-        progress.window_loss += update.loss
-        progress.window_tokens += step.n_tokens
-        progress.window_seconds += seconds
+        self._unread.append(update)
+        due = progress.step % train.log_every == 0
+        if due or self.ranks.device.type == "cpu" or len(self._unread) >= READ_EVERY:
+            self._read()
+        progress.window_seconds += time.monotonic() - started
+        mean_loss = progress.window_loss / max(1, progress.window_tokens)
         speed = progress.window_tokens / progress.window_seconds
-        self.monitor.advance(f"loss {progress.window_loss / progress.window_tokens:.3f}, {speed:,.0f} tokens/s")
-        if progress.step % train.log_every:
+        self.monitor.advance(f"loss {mean_loss:.3f}, {speed:,.0f} tokens/s")
+        if not due:
             return
-        mean_loss = progress.window_loss / progress.window_tokens
         values = {
             "train/loss": mean_loss,
             "train/learning_rate": update.learning_rate,
@@ -291,6 +303,17 @@ class Trainer:
         )
         progress.window_loss, progress.window_tokens, progress.window_seconds = 0.0, 0, 0.0
 
+    def _read(self) -> None:
+        """Waits for the steps that a GPU has not finished, and adds up their losses.
+
+        Raises:
+            DivergedError: one is not finite.
+        """
+        for update in self._unread:
+            self.progress.window_loss += update.loss
+            self.progress.window_tokens += update.n_tokens
+        self._unread.clear()
+
     def _seconds_left(self) -> float:
         """Estimates the time to the end from the time so far, validations included."""
         progress, train = self.progress, self.settings.train
@@ -306,6 +329,7 @@ class Trainer:
 
         Where the recipe asks for a moving average of the weights, that is the model.
         """
+        self._read()
         average = self.updater.average if what == "valid" else None
         with average.applied() if average else nullcontext():
             self._measure(what)
@@ -341,6 +365,7 @@ class Trainer:
 
     def _save(self) -> None:
         """Writes a checkpoint of this step."""
+        self._read()
         if self.ranks.is_main:
             save_checkpoint(self.folder, self.trained, self.updater, self.progress, self.conditions)
 

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from seq2seq.config import Settings
-from seq2seq.data.batch import AnyBatch
+from seq2seq.config import Settings, TranslationSettings
+from seq2seq.data.batch import AnyBatch, Batch
 from seq2seq.data.order import Step
 from seq2seq.data.permutation import derive_seed
 from seq2seq.errors import DivergedError
@@ -26,11 +26,41 @@ OPTIMIZER, AVERAGE = "optimizer.safetensors", "ema.safetensors"
 
 @dataclass(frozen=True)
 class Update:
-    """What an optimizer step reports: summed loss (nats), gradient norm before clipping, learning rate."""
+    """What an optimizer step reports.
 
-    loss: float
-    gradient_norm: float
+    Attributes:
+        number: of the step, from 1.
+        summed: loss of all tokens, in nats; on the device, which may still be computing it.
+        n_tokens: of the step.
+        norm: of the gradient before clipping; on the device.
+        learning_rate: with which it was taken.
+    """
+
+    number: int
+    summed: Tensor
+    n_tokens: int
+    norm: Tensor
     learning_rate: float
+
+    @property
+    def gradient_norm(self) -> float:
+        """Norm of the gradient before clipping."""
+        return float(self.norm)
+
+    @property
+    def loss(self) -> float:
+        """Summed loss in nats.
+
+        Raises:
+            DivergedError: it or the gradient is not finite; the step has then changed nothing.
+        """
+        loss, norm = float(self.summed), float(self.norm)
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            raise DivergedError(
+                f"step {self.number}: loss {loss / self.n_tokens}, gradient norm {norm}: "
+                "training has diverged; lower train.learning_rate or raise train.warmup_steps"
+            )
+        return loss
 
 
 class Updater:
@@ -66,24 +96,19 @@ class Updater:
         self.average = MovingAverage(model, decay) if decay else None
 
     def take(self, step: Step, number: int) -> Update:
-        """Takes optimizer step `number` (from 1).
+        """Takes optimizer step `number` (from 1); where the loss or the gradient is not finite, it changes nothing.
 
         The gradient is that of the loss summed over all tokens of all micro-batches of all ranks, divided by their
-        number, and only then clipped: cutting a step in other micro-batches does not change it.
-
-        Raises:
-            DivergedError: the loss or the gradient is not finite.
+        number, and only then clipped: cutting a step in other micro-batches does not change it. Nothing here waits for
+        a GPU.
         """
         train = self.settings.train
         loss = self._differentiate(step, number)
-        norm = torch.nn.utils.get_total_norm([cast(Tensor, parameter.grad) for parameter in self.trained])
-        if not math.isfinite(loss) or not math.isfinite(float(norm)):
-            raise DivergedError(
-                f"step {number}: loss {loss / step.n_tokens}, gradient norm {float(norm)}: "
-                "training has diverged; lower train.learning_rate or raise train.warmup_steps"
-            )
-        if train.clip_norm:
-            torch.nn.utils.clip_grads_with_norm_(self.trained, train.clip_norm, norm)
+        norm = torch.nn.utils.get_total_norm([cast(Tensor, p.grad) for p in self.trained]) / step.n_tokens
+        # Fused Adam divides the gradient by this number while it reads it: mean and clipping cost no pass of their own.
+        clipping = (train.clip_norm / (norm + 1e-6)).clamp(max=1.0) if train.clip_norm else torch.ones_like(norm)
+        self.optimizer.grad_scale = step.n_tokens / clipping  # type: ignore[attr-defined]
+        self.optimizer.found_inf = (~(norm + loss).isfinite()).float()  # type: ignore[attr-defined]
         rate = learning_rate(number, train, self.settings.model.d_model)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -91,9 +116,20 @@ class Updater:
         self.optimizer.zero_grad(set_to_none=True)
         if self.average:
             self.average.update(number)
-        return Update(loss, float(norm), rate)
+        return Update(number, loss, step.n_tokens, norm, rate)
 
-    def _differentiate(self, step: Step, number: int) -> float:
+    def prepare(self, batch: AnyBatch) -> AnyBatch:
+        """Returns a micro-batch as the device likes it best: on a GPU pinned, and pairs without padding if it can."""
+        if self.ranks.device.type != "cuda":
+            return batch
+        settings = self.settings
+        if isinstance(settings, TranslationSettings) and isinstance(batch, Batch):
+            dropping = settings.train.r_drop or settings.model.attention_dropout
+            if self.precision == "bf16" and not dropping:  # the kernel computes in 16 bits and drops no weights
+                return batch.packed().pinned()
+        return batch.pinned()
+
+    def _differentiate(self, step: Step, number: int) -> Tensor:
         """Leaves the gradient of a step in the parameters, on every rank alike, and returns the summed loss.
 
         On a CPU the micro-batches' gradients are summed in float64. Rounded to float32 behind the last one, the sum
@@ -112,10 +148,9 @@ class Updater:
                 torch._foreach_add_(gradients, [_gradient(parameter) for parameter in self.trained])
                 self.optimizer.zero_grad(set_to_none=True)
             ranks.sum_([*gradients, loss])
-        torch._foreach_div_(gradients, float(step.n_tokens))
         for parameter, gradient in zip(self.trained, gradients, strict=True):
             parameter.grad = gradient.to(parameter.dtype)
-        return float(loss)
+        return loss
 
     def _backward(self, step: Step, i: int, number: int) -> Tensor:
         """Adds the gradient of a micro-batch's loss to the parameters' and returns the loss."""

@@ -14,9 +14,9 @@ from seq2seq.decode.scorer import TextScorer, token_log_probs
 from seq2seq.decode.stepper import GPTStepper
 from seq2seq.decode.windows import window_start, windows
 from seq2seq.errors import ModelError, Seq2SeqError
+from seq2seq.model.dropout import Dropout
 from seq2seq.model.folder import TrainedGPT
 from seq2seq.model.gpt import GPT
-from seq2seq.model.layers import Dropout
 from seq2seq.text.codecs import CharacterCodec
 from seq2seq.text.ids import EOS, UNK
 from seq2seq.text.tokenizer import Tokenizer

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from seq2seq.config import ModelSettings
-from seq2seq.model.layers import Dropout, dropout
+from seq2seq.model.dropout import Dropout, dropout
+from seq2seq.model.layers import Residual
+from seq2seq.model.linear import project, project_by
 from seq2seq.model.positions import sinusoids
 from seq2seq.model.transformer import Transformer
 
@@ -43,6 +45,24 @@ def test_dropout_is_off_in_evaluation() -> None:
     assert layer(x) is x
 
 
+@pytest.mark.parametrize("probability", [0.0, 0.4])
+def test_sum_and_norm_in_one_go(probability: float) -> None:
+    """Oracle: torch's parts one after another, with the same dropout."""
+    torch.manual_seed(0)
+    residual, linear = Residual(8, probability, "post"), torch.nn.Linear(8, 8)
+    torch.nn.init.normal_(residual.norm.weight)
+    x = torch.randn(5, 3, 8, requires_grad=True)
+    parameters = [x, *linear.parameters(), *residual.parameters()]
+    torch.manual_seed(1)
+    found = residual(x, linear)
+    torch.manual_seed(1)
+    expected = residual.norm(x + dropout(linear(x), probability)) if probability else residual.norm(x + linear(x))
+    torch.testing.assert_close(found, expected)
+    direction = torch.randn_like(found)
+    for a, b in zip(*(torch.autograd.grad(out, parameters, direction) for out in (found, expected)), strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_sinusoids_are_those_of_the_paper() -> None:
     table = sinusoids(torch.arange(300), 8)
     for position in (0, 1, 77, 299):
@@ -62,3 +82,17 @@ def test_initialisation_follows_its_table() -> None:
         assert float(linear.weight.detach().abs().max()) == pytest.approx(linear.in_features**-0.5, rel=0.01)
     assert not layer.self_attention.qkv.bias.any()
     assert torch.equal(layer.feed_forward_residual.norm.weight, torch.ones(128))
+
+
+@pytest.mark.parametrize("rows", [1, 32, 33])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_projections_of_few_rows_are_those_of_many(rows: int, precision: str) -> None:
+    """Oracle: torch's own layer."""
+    torch.manual_seed(0)
+    linear, x = torch.nn.Linear(24, 40), torch.randn(rows, 1, 24)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        expected, found = linear(x), project(x, linear)
+        assert found.dtype == expected.dtype
+        torch.testing.assert_close(found, expected)
+        unbiased = project_by(x, linear.weight, None)
+        torch.testing.assert_close(unbiased, torch.nn.functional.linear(x, linear.weight))

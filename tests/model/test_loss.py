@@ -4,8 +4,43 @@ import torch.nn.functional as F
 
 from seq2seq.config import ModelSettings
 from seq2seq.data.batch import Batch
-from seq2seq.model.loss import r_drop_loss
+from seq2seq.model import loss as module
+from seq2seq.model.loss import projected_loss, r_drop_loss
 from seq2seq.model.transformer import Transformer
+from seq2seq.text.ids import PAD
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("rows", [1, 4, 100])
+def test_loss_and_gradient_of_a_projection(label_smoothing: float, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: torch's own loss of all scores at once."""
+    monkeypatch.setattr(module, "ROWS", rows)
+    torch.manual_seed(0)
+    hidden, weight = (torch.randn(size, requires_grad=True) for size in ((11, 8), (30, 8)))
+    targets = torch.randint(PAD + 1, 30, (11,))
+    targets[[2, 10]] = PAD
+    scores, real = hidden @ weight.t(), targets != PAD
+    expected = F.cross_entropy(scores[real], targets[real], reduction="sum", label_smoothing=label_smoothing)
+    found = projected_loss(hidden, weight, targets, label_smoothing)
+    torch.testing.assert_close(found, expected)
+    wanted = torch.autograd.grad(3 * expected, (hidden, weight))
+    torch.testing.assert_close(torch.autograd.grad(3 * found, (hidden, weight)), wanted)
+    with torch.no_grad():
+        torch.testing.assert_close(projected_loss(hidden, weight, targets, label_smoothing), expected)
+
+
+def test_bf16_changes_only_rounding() -> None:
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(64, 32, requires_grad=True), torch.randn(100, 32, requires_grad=True)
+    targets = torch.randint(PAD + 1, 100, (64,))
+    exact = projected_loss(hidden, weight, targets, 0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = projected_loss(hidden, weight, targets, 0.1)
+    assert rounded.dtype == torch.float32
+    assert rounded.item() == pytest.approx(exact.item(), rel=5e-3)
+    for a, b in zip(*(torch.autograd.grad(x, (hidden, weight)) for x in (rounded, exact)), strict=True):
+        assert a.dtype == torch.float32
+        assert (a - b).norm() < 1e-2 * b.norm()
 
 
 def test_r_drop_is_half_of_the_papers_equation() -> None:

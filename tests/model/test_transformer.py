@@ -12,7 +12,7 @@ from seq2seq.config import ModelSettings
 from seq2seq.data.batch import Batch
 from seq2seq.model.attention import Layout, MultiHeadAttention
 from seq2seq.model.layers import DecoderLayer, SelfAttentionLayer
-from seq2seq.model.loss import label_smoothed_loss
+from seq2seq.model.loss import projected_loss
 from seq2seq.model.transformer import Transformer
 from seq2seq.text.ids import BOS, EOS, PAD
 
@@ -242,12 +242,24 @@ def test_cross_attention_is_what_the_lowest_layer_multiplies_values_with(norm: s
     state, layer = model.start(batch.src), model.decoder[0]
     assert isinstance(layer, DecoderLayer)
     causal = Layout.causal(batch.tgt_in.shape[1], batch.src.device)
-    x = model.target_embedding(batch.tgt_in)
+    length = batch.tgt_in.shape[1]
+    x = model.target_embedding(batch.tgt_in, torch.arange(length), length)
     x = layer.self_attention_residual(x, lambda rows: layer.self_attention(rows, causal))
     rows = layer.cross_attention_residual.norm(x) if norm == "pre" else x
     expected = layer.cross_attention.attend_to(state.memory[0], rows, state.memory_layout)
     heads = weights @ state.memory[0][1]  # [B, H, T, E]
     torch.testing.assert_close(layer.cross_attention.out(heads.transpose(1, 2).flatten(2)), expected)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_packed_is_padded(norm: str, batch: Batch) -> None:
+    model = build(norm)
+    found, n = model(batch.packed(), 0.1)
+    expected, again = model(batch, 0.1)
+    assert n == again
+    torch.testing.assert_close(found, expected)
+    for a, b in zip(*(torch.autograd.grad(x, list(model.parameters())) for x in (found, expected)), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
 
 def test_causality() -> None:
@@ -270,8 +282,9 @@ def test_positions_grow_with_the_input() -> None:
 
 
 def test_label_smoothing_by_hand() -> None:
-    logits, targets, epsilon = torch.randn(6, 9), torch.tensor([0, 3, 8, 1, 1, 4]), 0.3
+    logits, targets, epsilon = torch.randn(6, 9), torch.tensor([7, 3, 8, 1, 1, 4]), 0.3
     log_probs = logits.log_softmax(-1)
     smooth = torch.full((6, 9), epsilon / 9)
     smooth[torch.arange(6), targets] += 1 - epsilon
-    torch.testing.assert_close(label_smoothed_loss(logits, targets, epsilon), -(smooth * log_probs).sum())
+    found = projected_loss(logits, torch.eye(9), targets, epsilon)
+    torch.testing.assert_close(found, -(smooth * log_probs).sum())
