@@ -21,7 +21,6 @@ from typing import Any
 
 from bench.plan import SIZES, Plan
 from bench.workers import Worker, workers
-
 from seq2seq.errors import Seq2SeqError, explain_error
 
 INSTALL = "pip install -e '.[bench]'"
@@ -116,7 +115,6 @@ def train(options: argparse.Namespace) -> None:
         raise Seq2SeqError("no system is left to measure")
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         from bench.data import prepare_plan
-
         from seq2seq.model.device import choose_device
 
         print("preparing the batches", file=sys.stderr)
@@ -125,7 +123,6 @@ def train(options: argparse.Namespace) -> None:
         plan = prepare_plan(plan, (options.source, options.target) if options.source else None)
         result = measure(plan, names, options.rounds, options.profile)
     from bench.report import machine_facts, picture, plan_facts, profile_table, table
-
     from seq2seq.files import write_json
 
     source = {"source": str(options.source), "target": str(options.target)} if options.source else {}

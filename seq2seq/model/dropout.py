@@ -10,19 +10,17 @@ WORDS = 2**16  # distinct values of the 16-bit random words that decide about dr
 def kept(like: Tensor, probability: float) -> tuple[Tensor, float]:
     """Draws which entries stay, and says what they are multiplied by so that the expectation stays exactly the same.
 
-    On a CPU the probability is rounded to a multiple of 2^-16, so that one 64-bit random word decides about four
-    entries: several times cheaper than one Bernoulli draw each.
+    The probability is rounded to a multiple of 2^-16, so that one 64-bit random word decides about four entries:
+    several times cheaper than one Bernoulli draw each.
 
     Args:
-        like: [...] float.
+        like: [...] float, on a CPU.
         probability: of an entry becoming zero, in [0, 1).
 
     Returns:
         1 or 0 for each entry, in its shape and dtype, and the factor.
     """
     mask = torch.empty_like(like, memory_format=torch.contiguous_format)
-    if like.device.type != "cpu":
-        return mask.bernoulli_(1 - probability), 1 / (1 - probability)
     dropped = round(probability * WORDS)
     words = torch.empty((like.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
     torch.ge(words.view(torch.int16)[: like.numel()].view(like.shape), dropped - WORDS // 2, out=mask)

@@ -57,13 +57,15 @@ class Residual(nn.Module):
         """Maps [..., D] to [..., D]."""
         if self.pre:
             out: Tensor = x + self.dropout(sublayer(self.norm(x)))
-            return out
-        probability = self.dropout.probability if self.training else 0.0
-        return add_and_norm(x, sublayer(x), self.norm, probability)
+        elif x.device.type == "cpu":
+            out = add_and_norm(x, sublayer(x), self.norm, self.dropout.probability if self.training else 0.0)
+        else:
+            out = self.norm(x + self.dropout(sublayer(x)))
+        return out
 
 
 def add_and_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, probability: float) -> Tensor:
-    """Returns norm(x + dropout(y)), all [..., D], in the dtype of x: in one go, which keeps less for the gradient."""
+    """Returns norm(x + dropout(y)), all [..., D], in the dtype of x, on a CPU: in one go, which holds less."""
     out: Tensor = _AddAndNorm.apply(x, y, norm.weight, norm.bias, norm.eps, probability)  # type: ignore[no-untyped-call]
     return out
 

@@ -42,7 +42,7 @@ class _ProjectedLoss(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float, differentiate: bool
     ) -> Tensor:
-        real = (targets != PAD)[:, None]  # [N, 1]
+        real = (targets != PAD).to(hidden.dtype)[:, None]  # [N, 1], 1 or 0
         rows, matrix = hidden * real, weight.to(hidden.dtype)
         total = torch.zeros((), device=hidden.device)
         d_rows, d_weight = (torch.empty_like(rows), torch.zeros_like(weight)) if differentiate else (rows, weight)

@@ -14,10 +14,10 @@ from statistics import median
 from typing import Any, Literal, NamedTuple
 
 import torch
-from bench.plan import Plan, Sizes
-from bench.turns import synchronize
 from torch import Tensor
 
+from bench.plan import Plan, Sizes
+from bench.turns import synchronize
 from seq2seq.cli.common import prepare_torch
 from seq2seq.data.batch import Batch, TokenBatch
 from seq2seq.text.ids import PAD

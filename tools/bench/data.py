@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench.plan import BATCHES, CLIP_NORM, DROPOUT, LABEL_SMOOTHING, RECIPE, SEED, Plan
 from safetensors.torch import save_file
 from torch import Tensor
 
+from bench.plan import BATCHES, CLIP_NORM, DROPOUT, LABEL_SMOOTHING, RECIPE, SEED, Plan
 from seq2seq.config import TranslationSettings
 from seq2seq.data.blocks import BlockStep
 from seq2seq.data.order import PairStep, Step, TrainingData

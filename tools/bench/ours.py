@@ -4,13 +4,13 @@ import itertools
 from typing import Any, Literal, cast
 
 import torch
+from torch import Tensor
+from torch.profiler import record_function
+
 from bench.data import pair_steps, text_steps, translation_task
 from bench.plan import Plan
 from bench.profile import DATA, LABEL, labelled, profile
 from bench.turns import Trained
-from torch import Tensor
-from torch.profiler import record_function
-
 from seq2seq.cli.common import prepare_torch
 from seq2seq.config import LanguageModelSettings
 from seq2seq.data.batch import AnyBatch, TokenBatch

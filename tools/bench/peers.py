@@ -9,10 +9,10 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from bench.plan import CLIP_NORM, DROPOUT, LABEL_SMOOTHING, SEED, Plan, Sizes
-from bench.turns import Trained
 from torch import Tensor, nn
 
+from bench.plan import CLIP_NORM, DROPOUT, LABEL_SMOOTHING, SEED, Plan, Sizes
+from bench.turns import Trained
 from seq2seq.data.batch import Batch, TokenBatch
 from seq2seq.model.device import autocast
 from seq2seq.model.positions import sinusoids

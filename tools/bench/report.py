@@ -12,9 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.plan import Plan
-
 import seq2seq
+from bench.plan import Plan
 
 PRECISIONS = ("bf16", "fp32")
 OURS, OTHERS, CEILING = "#1f6fb4", "#b8bec6", "#c4432b"  # colours of the picture

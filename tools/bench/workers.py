@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 from bench.plan import Plan
-
 from seq2seq.errors import Seq2SeqError
 from seq2seq.memory import release_freed_memory
 
