@@ -9,7 +9,7 @@ import numpy as np
 
 from seq2seq.config import DataSettings, NoiseSettings
 from seq2seq.data.permutation import Indices, derive_seed, shuffled
-from seq2seq.data.store import PairStore, drop_reason
+from seq2seq.data.store import PairStore, drop_reasons
 from seq2seq.text.ids import Ids
 from seq2seq.text.lines import Pair
 from seq2seq.text.noise import add_noise
@@ -100,7 +100,8 @@ class Variation:
             ids = self.tokenizer.sample(noisy, language, self.alpha, derive_seed(self.seed, "subwords", *key))
         else:
             ids = self._plain(noisy, language)
-        return ids if drop_reason(*ids, self.data) is None else self._plain(pair, language)
+        source, target = (np.array([len(side)]) for side in ids)
+        return self._plain(pair, language) if drop_reasons(source, target, self.data).any() else ids
 
     def _plain(self, pair: Pair, language: str) -> tuple[Ids, Ids]:
         return self.tokenizer.encode_source([pair[0]], language)[0], self.tokenizer.encode_target([pair[1]])[0]

@@ -16,7 +16,7 @@ from seq2seq.config import AnyDataSettings, DataSettings
 from seq2seq.errors import DataError
 from seq2seq.files import fingerprint, made_once, write_json
 from seq2seq.text.corpora import Corpus
-from seq2seq.text.ids import Ids, stored_type
+from seq2seq.text.ids import IdRows, Ids, stored_type
 from seq2seq.text.lines import Pair, in_chunks, is_blank
 from seq2seq.text.tokenizer import Tokenizer
 
@@ -27,6 +27,7 @@ CHUNK = 50_000  # pairs held in memory while a store is written
 LOG_EVERY = 1_000_000  # pairs
 SIDES = ("source", "target")
 DROPPED = ("blank", "duplicate", "too_long", "length_ratio")  # reasons for which a pair is not trained on
+BLANK, DUPLICATE, TOO_LONG, LENGTH_RATIO = range(1, 5)
 DROPPED_FILE = "dropped.jsonl"
 
 Lengths = npt.NDArray[np.int64]
@@ -115,11 +116,17 @@ def store_fingerprint(corpus: Corpus, tokenizer: Tokenizer, data: DataSettings, 
 
 @dataclass(frozen=True)
 class Filtered:
-    """A pair as a filter saw it: its text, its ids (none if it is blank), and why it is dropped, if it is."""
+    """Pairs as a filter saw them.
 
-    pair: Pair
-    ids: tuple[Ids, Ids] | None
-    reason: str | None
+    Attributes:
+        pairs: their text.
+        ids: of all sources and of all targets.
+        reasons: [n] int8, for each pair 0 if it is trained on, else 1 + the index of its reason in `DROPPED`.
+    """
+
+    pairs: list[Pair]
+    ids: tuple[IdRows, IdRows]
+    reasons: npt.NDArray[np.int8]
 
 
 class PairFilter:
@@ -136,29 +143,22 @@ class PairFilter:
         self.data = data
         self.language = corpus.languages[1]
 
-    def __call__(self, pairs: list[Pair]) -> Iterator[Filtered]:
-        """Yields each pair with its ids or with the reason for which it is dropped."""
-        visible = [not (is_blank(source) or is_blank(target)) for source, target in pairs]
-        chosen = [pair for pair, seen in zip(pairs, visible, strict=True) if seen]
-        sources = self.tokenizer.encode_source([source for source, _ in chosen], self.language)
-        targets = self.tokenizer.encode_target([target for _, target in chosen])
-        encoded = zip(sources, targets, strict=True)
-        for pair, seen in zip(pairs, visible, strict=True):
-            if seen:
-                ids = next(encoded)
-                yield Filtered(pair, ids, drop_reason(*ids, self.data))
-            else:
-                yield Filtered(pair, None, "blank")
+    def __call__(self, pairs: list[Pair]) -> Filtered:
+        """Returns pairs with their ids and with the reasons for which they are dropped."""
+        sources = self.tokenizer.source_rows([source for source, _ in pairs], self.language)
+        targets = self.tokenizer.target_rows([target for _, target in pairs])
+        reasons = drop_reasons(sources.lengths, targets.lengths, self.data)
+        blank = np.fromiter((is_blank(source) or is_blank(target) for source, target in pairs), bool, len(pairs))
+        reasons[blank] = BLANK
+        return Filtered(pairs, (sources, targets), reasons)
 
 
-def drop_reason(source: Ids, target: Ids, data: DataSettings) -> str | None:
-    """Says why a pair of ids, eos included, is not trained on; None if it is."""
-    shorter, longer = sorted((len(source), len(target)))
-    if longer > data.max_length:
-        return "too_long"
-    if longer > data.max_ratio * shorter:
-        return "length_ratio"
-    return None
+def drop_reasons(sources: Lengths, targets: Lengths, data: DataSettings) -> npt.NDArray[np.int8]:
+    """Says why pairs are not trained on, by their lengths in tokens, [n] each, eos included; see `Filtered`."""
+    shorter, longer = np.minimum(sources, targets), np.maximum(sources, targets)
+    reasons = np.where(longer > data.max_ratio * shorter, LENGTH_RATIO, 0).astype(np.int8)
+    reasons[longer > data.max_length] = TOO_LONG
+    return reasons
 
 
 def _repeated(corpus: Corpus) -> npt.NDArray[np.bool_]:
@@ -190,23 +190,30 @@ def _write(folder: Path, corpus: Corpus, pair_filter: PairFilter, text: bool) ->
         open(folder / DROPPED_FILE, "w", encoding="utf-8", errors="backslashreplace") as dropped_file,
     ):
         for chunk in in_chunks(corpus, CHUNK):
-            for found in pair_filter(chunk):
-                reason = found.reason
-                if reason is None and repeated is not None and repeated[counts["read"]]:
-                    reason = "duplicate"
-                counts["read"] += 1
-                counts[reason or "kept"] += 1
-                if reason or found.ids is None:
-                    row = {"pair": counts["read"], "reason": reason, **dict(zip(SIDES, found.pair, strict=True))}
-                    dropped_file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                    continue
-                for side, file in enumerate((source_file, target_file)):
-                    ids = found.ids[side]
-                    content = found.pair[side].encode() if text else ids.astype(dtype).tobytes()
-                    lengths[side].append(len(ids))
-                    sizes[side].append(len(content) // dtype.itemsize)
-                    file.write(content)
-            if counts["read"] % LOG_EVERY == 0:
+            found = pair_filter(chunk)
+            reasons, read = found.reasons, counts["read"]
+            if repeated is not None:
+                reasons[(reasons == 0) & repeated[read : read + len(chunk)]] = DUPLICATE
+            kept = reasons == 0
+            for i in np.flatnonzero(~kept).tolist():
+                row = {
+                    "pair": read + i + 1,
+                    "reason": DROPPED[reasons[i] - 1],
+                    **dict(zip(SIDES, chunk[i], strict=True)),
+                }
+                dropped_file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count_reasons(counts, reasons)
+            for side, file in enumerate((source_file, target_file)):
+                ids = found.ids[side].where(kept)
+                lengths[side].frombytes(ids.lengths.tobytes())
+                if text:
+                    content = [pair[side].encode() for pair, here in zip(chunk, kept.tolist(), strict=True) if here]
+                    sizes[side].extend(map(len, content))
+                    file.write(b"".join(content))
+                else:
+                    sizes[side].frombytes(ids.lengths.tobytes())
+                    file.write(ids.ids.astype(dtype).tobytes())
+            if counts["read"] // LOG_EVERY > read // LOG_EVERY:
                 log.info("%s: %s pairs tokenised", corpus.name, f"{counts['read']:,}")
     if not counts["kept"]:
         raise DataError(f"{corpus.name}: no sentence pair left to train on ({describe_counts(counts)})")
@@ -215,6 +222,13 @@ def _write(folder: Path, corpus: Corpus, pair_filter: PairFilter, text: bool) ->
         np.save(folder / f"{name}.lengths.npy", np.asarray(lengths[side], dtype=np.int64))
         np.save(folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum(sizes[side], dtype=np.int64)]))
     write_json(folder / "store.json", {"corpus": corpus.name, "dtype": dtype.name, "counts": counts})
+
+
+def count_reasons(counts: dict[str, int], reasons: npt.NDArray[np.int8]) -> None:
+    """Adds pairs to the counts of what was read, dropped for each reason, and kept."""
+    counts["read"] += len(reasons)
+    for key, n in zip(("kept", *DROPPED), np.bincount(reasons, minlength=1 + len(DROPPED)).tolist(), strict=True):
+        counts[key] = counts.get(key, 0) + n
 
 
 def describe_counts(counts: dict[str, int]) -> str:

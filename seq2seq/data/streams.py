@@ -9,7 +9,7 @@ import numpy as np
 
 from seq2seq.data.permutation import shuffled
 from seq2seq.data.pools import EncodedPool, Place, Pool, Position, Variation
-from seq2seq.data.store import DROPPED, PairFilter, describe_counts
+from seq2seq.data.store import DROPPED, PairFilter, count_reasons, describe_counts
 from seq2seq.errors import DataError
 from seq2seq.text.corpora import Corpus
 from seq2seq.text.hub import StreamedDataset
@@ -194,17 +194,15 @@ class _Pairs:
         counts = dict.fromkeys(("read", *DROPPED), 0)
         while len(kept) < n:
             chunk, place = self._reader.read(place, min(CHUNK, n - len(kept)))
-            for row, found in enumerate(self._filter(chunk), place[1] - len(chunk)):
-                counts["read"] += 1
-                if found.reason:
-                    counts[found.reason] += 1
-                elif found.ids is None:
-                    continue
-                elif self._variation is None:
-                    kept.append(found.ids)
+            found = self._filter(chunk)
+            count_reasons(counts, found.reasons)
+            sources, targets = (ids.rows for ids in found.ids)
+            for i in np.flatnonzero(found.reasons == 0).tolist():
+                if self._variation is None:
+                    kept.append((sources[i], targets[i]))
                 else:
-                    key = (self._number, place[0], row)
-                    kept.append(self._variation.encode(found.pair, self._filter.language, key))
+                    key = (self._number, place[0], place[1] - len(chunk) + i)
+                    kept.append(self._variation.encode(chunk[i], self._filter.language, key))
             if not kept and place[0] > first[0] + 1:
                 raise DataError(f"{self._name}: no sentence pair left to train on")
         log.info("%s: a pool from row %s on: %s", self._name, f"{first[1]:,}", describe_counts(counts))

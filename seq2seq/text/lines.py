@@ -112,6 +112,8 @@ def one_line(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Says whether nothing in a text is visible: only spaces, control and zero-width characters, if any."""
+    if text[:1].isalnum():  # as nearly every line begins
+        return False
     return all(char.isspace() or unicodedata.category(char) in ("Cc", "Cf") for char in text)
 
 

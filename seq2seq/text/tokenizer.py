@@ -16,7 +16,7 @@ from seq2seq.config import AnyTokenizerSettings, GPTTokenizerSettings, Tokenizer
 from seq2seq.errors import DataError, ModelError
 from seq2seq.text.codecs import ESCAPES, ByteCodec, CharacterCodec, Codec, SentencePieceCodec
 from seq2seq.text.gpt2 import GPT2Codec
-from seq2seq.text.ids import BOS, EOS, PAD, SPECIAL_IDS, UNK, Ids
+from seq2seq.text.ids import BOS, EOS, PAD, SPECIAL_IDS, UNK, IdRows, Ids
 from seq2seq.text.lines import is_blank, one_line
 
 # Files of a tokenizer whose vocabulary is shared, and of one whose sides have one each.
@@ -122,7 +122,7 @@ class Tokenizer:
         """Target ids that no translation holds: pad, unk, bos, and the tags where they are part of the vocabulary."""
         return (PAD, UNK, BOS, *(self._tags.values() if self.shared else ()))
 
-    def encode_source(self, lines: Sequence[str], language: str | None = None) -> list[Ids]:
+    def source_rows(self, lines: Sequence[str], language: str | None = None) -> IdRows:
         """Returns ids ending in eos for each line.
 
         Args:
@@ -132,12 +132,20 @@ class Tokenizer:
         Raises:
             DataError: it has tags, but none for the language.
         """
-        tag = self._tag(language)
-        return [_array([*tag, *row]) for row in self._source.encode(lines)]
+        tag, rows = self._tag(language), self._source.encode(lines)
+        return IdRows.of([[*tag, *row] for row in rows] if tag else rows)
+
+    def target_rows(self, lines: Sequence[str]) -> IdRows:
+        """Returns ids ending in eos for each line."""
+        return IdRows.of(self._target.encode(lines))
+
+    def encode_source(self, lines: Sequence[str], language: str | None = None) -> list[Ids]:
+        """Returns `source_rows`, each an array."""
+        return self.source_rows(lines, language).rows
 
     def encode_target(self, lines: Sequence[str]) -> list[Ids]:
-        """Returns ids ending in eos for each line."""
-        return [_array(row) for row in self._target.encode(lines)]
+        """Returns `target_rows`, each an array."""
+        return self.target_rows(lines).rows
 
     def encode_texts(self, texts: Sequence[str]) -> list[Ids]:
         """Returns ids ending in eos for each of some texts of any length, line breaks included."""
