@@ -121,10 +121,8 @@ class TrainingData:
 
     def _plan(self, pool: Pool, position: Position) -> list[list[Indices]]:
         """Cuts a pool into steps, each a list of chunks of pairs of like length."""
-        # By target length, and within it by source length, up and down in turn: neighbours are alike on both sides.
-        source, target = pool.source_lengths, pool.target_lengths
-        rows = np.lexsort((np.where(target % 2, -source, source), target))
-        tokens = target[rows].cumsum()
+        rows = by_length(pool)
+        tokens = pool.target_lengths[rows].cumsum()
         n_steps = max(1, round(tokens[-1] / self.batch_tokens))
         per_step = max(1, round(self.batch_tokens / CHUNK_TOKENS))
         cuts = np.searchsorted(tokens, np.arange(1, n_steps * per_step) * (tokens[-1] / (n_steps * per_step)))
@@ -150,3 +148,12 @@ class TrainingData:
         ):
             parts += 1
         return np.array_split(chunk, parts)
+
+
+def by_length(pool: Pool) -> Indices:
+    """Returns the pairs of a pool by target length, and within it by source length, up and down in turn.
+
+    So neighbours are alike on both sides.
+    """
+    source, target = pool.source_lengths, pool.target_lengths
+    return np.lexsort((np.where(target % 2, -source, source), target))

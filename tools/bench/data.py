@@ -1,7 +1,7 @@
 """From text to the batches of a benchmark, by the ways of our own training."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import islice
 from pathlib import Path
@@ -14,15 +14,15 @@ from torch import Tensor
 from bench.plan import BATCHES, CLIP_NORM, DROPOUT, LABEL_SMOOTHING, RECIPE, SEED, Plan
 from seq2seq.config import TranslationSettings
 from seq2seq.data.blocks import BlockStep
-from seq2seq.data.order import PairStep, Step, TrainingData
-from seq2seq.data.pools import Pools, Position
+from seq2seq.data.order import PairStep, Step, by_length
+from seq2seq.data.permutation import Indices, shuffled
+from seq2seq.data.pools import Pool, Position
 from seq2seq.text.ids import SPECIAL_IDS
 from seq2seq.text.lines import read_lines
 from seq2seq.train.translation import TranslationTask
 
 VALID_LINES = 100  # a recipe must name text to validate with; it is never looked at
 PAIRS, WORDS = 20_000, 20_000  # of made-up text
-TRIED = 100  # batches from which is told how full they are
 
 
 def prepare_plan(plan: Plan, text: tuple[Path, Path] | None) -> Plan:
@@ -45,8 +45,6 @@ def prepare_plan(plan: Plan, text: tuple[Path, Path] | None) -> Plan:
         recipe = translation_recipe(plan, source.resolve(), target.resolve())
         _write_recipe(plan, recipe)
         task = translation_task(plan)
-        recipe["train"]["batch_tokens"] = fullest(task.prepared.pools, plan.device_tokens)
-        _write_recipe(plan, recipe)
         plan = replace(plan, sizes=replace(plan.sizes, vocab_size=task.tokenizer.target_vocab_size))
     steps: Sequence[Step] = text_steps(plan) if plan.sizes.context else pair_steps(plan, translation_task(plan))
     tensors: dict[str, Tensor] = {}
@@ -65,9 +63,25 @@ def translation_task(plan: Plan) -> TranslationTask:
 
 
 def pair_steps(plan: Plan, task: TranslationTask) -> list[PairStep]:
-    """Returns the steps of a plan: the first micro-batches of the training, each a step of its own."""
-    steps = task.data(plan.device_tokens, 1).steps(Position())
-    return list(islice(single_batches(steps), plan.n_batches))
+    """Returns steps of one micro-batch each: pairs of like length, as many as a device holds, of all lengths."""
+    pool, following = task.data(plan.device_tokens, 1).pools.pool(Position())
+    batches = list(full_batches(pool, plan.device_tokens))
+    chosen = shuffled(np.arange(len(batches)), len(batches), SEED)[: plan.n_batches]
+    return [PairStep(pool, [batches[i]], int(pool.target_lengths[batches[i]].sum()), following) for i in chosen]
+
+
+def full_batches(pool: Pool, device_tokens: int) -> Iterator[Indices]:
+    """Yields pairs in the order of their lengths, as many together as do not pass `device_tokens` with padding."""
+    batch: list[int] = []
+    widest = 0
+    widths = np.maximum(pool.source_lengths, pool.target_lengths)
+    for row in by_length(pool).tolist():
+        widest = max(widest, int(widths[row]))
+        if batch and (len(batch) + 1) * widest > device_tokens:
+            yield np.array(batch)
+            batch, widest = [], int(widths[row])
+        batch.append(row)
+    yield np.array(batch)
 
 
 def text_steps(plan: Plan) -> list[BlockStep]:
@@ -79,29 +93,6 @@ def text_steps(plan: Plan) -> list[BlockStep]:
         ids = random.integers(len(SPECIAL_IDS), sizes.vocab_size, (n, sizes.context + 1), dtype=np.int32)
         steps.append(BlockStep(list(ids), [np.arange(n)], n * sizes.context, Position()))
     return steps
-
-
-def single_batches(steps: Iterable[PairStep]) -> Iterator[PairStep]:
-    """Yields each micro-batch of some steps as a step of its own."""
-    for step in steps:
-        for rows in step.micro_batches:
-            yield replace(step, micro_batches=[rows], n_tokens=int(step.pool.target_lengths[rows].sum()))
-
-
-def fullest(pools: Pools, device_tokens: int) -> int:
-    """Returns the number of target tokens in a step with which training fills its micro-batches most."""
-
-    def held(batch_tokens: int) -> float:
-        steps = TrainingData(pools, SEED, batch_tokens, device_tokens).steps(Position())
-        return float(np.mean([padded_tokens(step) for step in islice(single_batches(steps), TRIED)]))
-
-    return max((max(1, device_tokens * twentieths // 20) for twentieths in range(6, 21)), key=held)
-
-
-def padded_tokens(step: PairStep) -> int:
-    """Returns the tokens of the longer side of a step's only micro-batch, padding included."""
-    (rows,) = step.micro_batches
-    return len(rows) * int(max(step.pool.source_lengths[rows].max(), step.pool.target_lengths[rows].max()))
 
 
 def translation_recipe(plan: Plan, source: Path, target: Path) -> dict[str, Any]:
