@@ -52,12 +52,12 @@ class _ProjectedLoss(torch.autograd.Function):
                 part = slice(start, start + ROWS)
                 scores = (rows[part] @ matrix.t()).float()  # [rows, V]
                 true = targets[part, None]
-                norm = scores.logsumexp(-1, keepdim=True)
-                loss = norm - (1 - label_smoothing) * scores.gather(-1, true) - smoothed * scores.sum(-1, keepdim=True)
+                log_probs = scores.log_softmax(-1)
+                loss = (label_smoothing - 1) * log_probs.gather(-1, true) - smoothed * log_probs.sum(-1, keepdim=True)
                 total += (loss * real[part]).sum()
                 if not differentiate:
                     continue
-                change = scores.sub_(norm).exp_().sub_(smoothed)  # probabilities, then the gradient of the scores
+                change = log_probs.exp_().sub_(smoothed)  # the gradient of the scores, but for the true tokens
                 change.scatter_add_(-1, true, change.new_full(true.shape, label_smoothing - 1))
                 change = change.to(rows.dtype)
                 d_rows[part] = change @ matrix
