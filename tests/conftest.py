@@ -48,6 +48,17 @@ def write_pairs(folder: Path, name: str, pairs: list[tuple[str, str]]) -> None:
         (folder / f"{name}.{suffix}").write_text("".join(pair[side] + "\n" for pair in pairs), encoding="utf-8")
 
 
+TINY_TRAINING = {
+    "max_steps": 20,
+    "learning_rate": 3e-3,
+    "warmup_steps": 5,
+    "log_every": 3,
+    "validate_every": 10,
+    "checkpoint_every": 10,
+    "average_last": 2,
+}
+
+
 def tiny_recipe(folder: Path, **sections: dict[str, Any]) -> dict[str, Any]:
     """A recipe over the corpus below that trains in seconds."""
     recipe: dict[str, Any] = {
@@ -63,22 +74,10 @@ def tiny_recipe(folder: Path, **sections: dict[str, Any]) -> dict[str, Any]:
         },
         "tokenizer": {"vocab_size": 60},
         "model": {"layers": 1, "d_model": 32, "heads": 2, "d_feedforward": 64, "dropout": 0.1},
-        "train": {
-            "max_steps": 20,
-            "batch_tokens": 300,
-            "device_tokens": 256,
-            "learning_rate": 3e-3,
-            "warmup_steps": 5,
-            "log_every": 3,
-            "validate_every": 10,
-            "checkpoint_every": 10,
-            "average_last": 2,
-        },
+        "train": {**TINY_TRAINING, "batch_tokens": 300, "device_tokens": 256},
         "decode": {"beam_size": 2},
     }
-    for name, values in sections.items():
-        recipe[name] = {**recipe[name], **values}
-    return recipe
+    return {**recipe, **{name: {**recipe[name], **values} for name, values in sections.items()}}
 
 
 def make_text(n: int, seed: int = 0) -> str:
@@ -101,22 +100,28 @@ def text_recipe(folder: Path, **sections: dict[str, Any]) -> dict[str, Any]:
         },
         "tokenizer": {"type": "characters"},
         "model": {"context": 16, "layers": 1, "d_model": 32, "heads": 2, "dropout": 0.1},
-        "train": {
-            "max_steps": 20,
-            "batch_tokens": 160,
-            "device_tokens": 64,
-            "learning_rate": 3e-3,
-            "warmup_steps": 5,
-            "log_every": 3,
-            "validate_every": 10,
-            "checkpoint_every": 10,
-            "average_last": 2,
-        },
+        "train": {**TINY_TRAINING, "batch_tokens": 160, "device_tokens": 64},
         "decode": {"max_new_tokens": 8},
     }
-    for name, values in sections.items():
-        recipe[name] = {**recipe[name], **values}
-    return recipe
+    return {**recipe, **{name: {**recipe[name], **values} for name, values in sections.items()}}
+
+
+class Stop(Exception):
+    """Stands in for a crash."""
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Lets training crash behind a step."""
+    from seq2seq.train.update import Updater
+
+    real = Updater.take
+
+    def fails(self: Updater, plan: Any, number: int) -> Any:
+        if number == step + 1:
+            raise Stop
+        return real(self, plan, number)
+
+    monkeypatch.setattr(Updater, "take", fails)
 
 
 @pytest.fixture

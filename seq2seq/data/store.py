@@ -27,7 +27,7 @@ CHUNK = 50_000  # pairs held in memory while a store is written
 LOG_EVERY = 1_000_000  # pairs
 SIDES = ("source", "target")
 DROPPED = ("blank", "duplicate", "too_long", "length_ratio")  # reasons for which a pair is not trained on
-BLANK, DUPLICATE, TOO_LONG, LENGTH_RATIO = range(1, 5)
+BLANK, DUPLICATE, TOO_LONG, LENGTH_RATIO = range(1, 1 + len(DROPPED))  # their numbers, from 1
 DROPPED_FILE = "dropped.jsonl"
 
 Lengths = npt.NDArray[np.int64]

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seq2seq.errors import Seq2SeqError
 
@@ -41,6 +41,17 @@ def choose_device_tokens(device_tokens: int | Literal["auto"], device: torch.dev
 def autocast(precision: Literal["fp32", "bf16"], device: torch.device) -> AbstractContextManager[object]:
     """Returns a context in which matrix products run in `precision`; parameters stay fp32."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def product_dtype(x: Tensor) -> torch.dtype:
+    """Returns the format in which products with a tensor are computed here: that of `autocast`, else its own."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+
+def in_precision(x: Tensor) -> Tensor:
+    """Returns a tensor in the format of products."""
+    return x.to(product_dtype(x))
 
 
 def choose_device(name: str) -> torch.device:

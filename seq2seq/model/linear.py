@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq2seq.model.precision import product_dtype
+from seq2seq.model.device import product_dtype
 
 FEW_ROWS = 32  # up to which oneDNN's own operator is faster (measured on AVX-512)
 ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)  # None in builds without oneDNN

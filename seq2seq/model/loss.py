@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seq2seq.model.precision import in_precision
+from seq2seq.model.device import in_precision
 from seq2seq.text.ids import PAD
 
 ROWS = 512  # whose scores over the vocabulary are computed together

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from seq2seq.config import ModelSettings
 from seq2seq.data.batch import Batch, PackedBatch
 from seq2seq.model.attention import AnyLayout, KeyValueCache, Layout, PackedLayout
+from seq2seq.model.device import in_precision
 from seq2seq.model.dropout import Dropout
 from seq2seq.model.layers import DecoderLayer, SelfAttentionLayer
 from seq2seq.model.linear import project
 from seq2seq.model.loss import projected_loss, r_drop_loss
 from seq2seq.model.positions import SinusoidalPositions
-from seq2seq.model.precision import in_precision
 from seq2seq.text.ids import PAD
 
 

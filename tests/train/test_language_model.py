@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import make_text, text_recipe
+from conftest import Stop, crash_at, make_text, text_recipe
 from safetensors.torch import load_file
 
 from seq2seq.config import LanguageModelSettings, Settings, settings_from_dict
@@ -22,13 +22,8 @@ from seq2seq.train.distributed import Ranks
 from seq2seq.train.language_model import LONGEST, LanguageModelTask, _lines
 from seq2seq.train.loop import Trainer, train
 from seq2seq.train.perplexity import TextValidator
-from seq2seq.train.update import Updater
 
 CPU = Ranks(torch.device("cpu"))
-
-
-class Stop(Exception):
-    """Stands in for a crash."""
 
 
 class Memory:
@@ -48,17 +43,6 @@ def settings(folder: Path, output: str = "run", **sections: dict[str, Any]) -> L
     found: Settings = settings_from_dict(recipe, "test")
     assert isinstance(found, LanguageModelSettings)
     return found
-
-
-def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    real = Updater.take
-
-    def fails(self: Updater, plan: Any, number: int) -> Any:
-        if number == step + 1:
-            raise Stop
-        return real(self, plan, number)
-
-    monkeypatch.setattr(Updater, "take", fails)
 
 
 def events(run: Path) -> list[dict[str, float]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import make_pairs
+from conftest import Stop, crash_at, make_pairs
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -40,21 +40,6 @@ def events(run: Path) -> list[dict[str, float]]:
 
 def losses(run: Path) -> list[tuple[float, float]]:
     return [(row["step"], row["train/loss"]) for row in events(run) if "train/loss" in row]
-
-
-class Stop(Exception):
-    """Stands in for a crash."""
-
-
-def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    real = Updater.take
-
-    def fails(self: Updater, plan: Any, number: int) -> Any:
-        if number == step + 1:
-            raise Stop
-        return real(self, plan, number)
-
-    monkeypatch.setattr(Updater, "take", fails)
 
 
 def signal_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:

@@ -97,44 +97,39 @@ def text_steps(plan: Plan) -> list[BlockStep]:
 
 def translation_recipe(plan: Plan, source: Path, target: Path) -> dict[str, Any]:
     """Returns our recipe for an encoder-decoder."""
-    sizes, corpus = plan.sizes, {"source": str(source), "target": str(target)}
+    corpus, common = {"source": str(source), "target": str(target)}, _common_recipe(plan)
     return {
-        "output": str(plan.folder / "run"),
-        "seed": SEED,
+        **common,
         "data": {
             "source_language": "en",
             "target_language": "de",
             "train": [corpus],
             "valid": {side: str(plan.folder / f"valid.{side}") for side in corpus},
         },
-        "tokenizer": {"vocab_size": sizes.vocab_size},
-        "model": {
-            "layers": sizes.layers,
-            "d_model": sizes.d_model,
-            "heads": sizes.heads,
-            "d_feedforward": sizes.d_feedforward,
-            "dropout": DROPOUT,
-        },
-        "train": {
-            "batch_tokens": plan.device_tokens,
-            "device_tokens": plan.device_tokens,
-            "label_smoothing": LABEL_SMOOTHING,
-            "clip_norm": CLIP_NORM,
-        },
+        "tokenizer": {"vocab_size": plan.sizes.vocab_size},
+        "train": {**common["train"], "label_smoothing": LABEL_SMOOTHING},
     }
 
 
 def language_model_recipe(plan: Plan) -> dict[str, Any]:
     """Returns our recipe for a language model; it names a text that is never opened."""
-    sizes = plan.sizes
+    common = _common_recipe(plan)
     return {
+        **common,
         "task": "language_model",
-        "output": str(plan.folder / "run"),
-        "seed": SEED,
         "data": {"train": [{"text": "random ids"}], "valid": {"share": 0.1}},
         "tokenizer": {"type": "bytes"},
+        "model": {**common["model"], "context": plan.sizes.context},
+    }
+
+
+def _common_recipe(plan: Plan) -> dict[str, Any]:
+    """Returns what our recipes of both kinds have in common."""
+    sizes = plan.sizes
+    return {
+        "output": str(plan.folder / "run"),
+        "seed": SEED,
         "model": {
-            "context": sizes.context,
             "layers": sizes.layers,
             "d_model": sizes.d_model,
             "heads": sizes.heads,
