@@ -16,7 +16,7 @@ from seq2seq.config.common import (
     streamed,
 )
 from seq2seq.config.gpt import GPTSettings
-from seq2seq.config.section import Name, Precision, Section, Share, Words, conflict
+from seq2seq.config.section import DecodePrecision, Name, Section, Share, Words, conflict
 
 
 class AnyTextCorpus(Section):
@@ -159,8 +159,8 @@ class GenerateSettings(Section):
     """Hypotheses followed at once in search for the most probable text; 1: greedy search; 0: tokens are drawn."""
     batch_tokens: int = Field(default=16_384, ge=1)
     """Tokens that are read at once when lines are scored, or that the windows of texts written at once may hold."""
-    precision: Precision = "auto"
-    """Number format of the model; auto: bf16 where the hardware gains by it, else fp32."""
+    precision: DecodePrecision = "auto"
+    """Number format of the products; auto: bf16 where the hardware gains by it, else fp32. int8 is for CPUs."""
 
 
 class LanguageModelSettings(AnySettings):

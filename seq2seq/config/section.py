@@ -40,6 +40,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 DropRate = Annotated[float, Field(ge=0, le=0.9)]
 Count = Annotated[int, Field(ge=1)]
 Precision = Literal["auto", "fp32", "bf16"]
+DecodePrecision = Literal["auto", "fp32", "bf16", "int8"]
 
 
 def conflict(reason: str, *keys: str) -> PydanticCustomError:

@@ -18,7 +18,7 @@ from seq2seq.config.common import (
     streamed,
 )
 from seq2seq.config.corpora import Corpora, Corpus
-from seq2seq.config.section import Count, DropRate, Language, Precision, Section, Share, conflict
+from seq2seq.config.section import Count, DropRate, Language, DecodePrecision, Section, Share, conflict
 
 
 class NoiseSettings(Section):
@@ -174,8 +174,8 @@ class DecodeSettings(Section):
     """Longest translation: this times the source's length in tokens, plus 10."""
     batch_tokens: int = Field(default=4096, ge=1)
     """Source tokens that are translated at once, padding included."""
-    precision: Precision = "auto"
-    """Number format of the model; auto: bf16 where the hardware gains by it, else fp32."""
+    precision: DecodePrecision = "auto"
+    """Number format of the products; auto: bf16 where the hardware gains by it, else fp32. int8 is for CPUs."""
 
 
 class TranslationSettings(AnySettings):

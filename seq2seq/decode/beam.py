@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import islice
 from typing import Literal, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 NEVER = -torch.inf
+BLOCK = 64  # scores of which only the largest is looked at first
 
 
 class Stepper(Protocol):
@@ -18,13 +20,13 @@ class Stepper(Protocol):
     """
 
     def start(self, beam_size: int) -> int:
-        """Prepares `beam_size` rows for each sentence; returns the number of sentences."""
+        """Prepares `beam_size` rows for each of the first sentences; returns how many these are."""
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Appends a token to each row, [N] int64; returns log-probabilities of the next one, [N, V] float32."""
+        """Appends a token to each row, [N] int64; returns logits of the next one, [N, V] of any float type."""
 
     def reorder(self, rows: Tensor) -> None:
-        """Makes row i what row rows[i] was; sentences may leave, the others keep their order. rows: [N'] int64."""
+        """Makes row i what row rows[i] was, [N'] int64; sentences may leave, and others take their places."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,17 @@ class LengthPenalty:
 
 @dataclass
 class _Sentence:
-    """The hypotheses of one sentence that have ended so far."""
+    """The hypotheses of one sentence that have ended so far.
+
+    Attributes:
+        max_length: the longest one in tokens, eos not counted.
+        bos: token in front of each.
+        begun: steps that had been taken when the first was begun.
+    """
 
     max_length: int
+    bos: int
+    begun: int = 0
     finished: list[Hypothesis] = field(default_factory=list)
 
     def end(self, tokens: list[int], log_prob: float, penalty: Callable[[int], float]) -> None:
@@ -100,6 +110,7 @@ def beam_search(
     forbidden: Sequence[int] = (),
     penalty: Callable[[int], float] = LengthPenalty(),
     forced_end_counts: bool = True,
+    refill: Callable[[list[int]], None] | None = None,
     device: torch.device | None = None,
 ) -> list[list[Hypothesis]]:
     """Finds the most probable token sequences of each sentence by beam search; a beam of 1 is greedy search.
@@ -109,7 +120,7 @@ def beam_search(
     still reach the `n_best` whatever follows; a beam that holds all prefixes therefore finds the exact optimum.
 
     Args:
-        stepper: gives log-probabilities.
+        stepper: gives logits.
         beam_size: K, hypotheses that are followed at once.
         max_lengths: for each sentence the longest hypothesis in tokens, eos not counted; there it is made to end.
         bos: id of the token in front of each hypothesis, or one for each sentence: the last of its prompt.
@@ -120,7 +131,9 @@ def beam_search(
         penalty: divisor of the log-probability for a length in tokens, eos counted; must not fall with the length.
         forced_end_counts: whether the log-probability of a hypothesis that is made to end includes the eos it is given;
             of a text that is merely cut off it should not.
-        device: where the stepper's log-probabilities are; None: the CPU.
+        refill: tells the stepper to put the next sentences in the places of some that are done, if it starts with fewer
+            than there are.
+        device: where the stepper's logits are; None: the CPU.
 
     Returns:
         For each sentence up to `n_best` hypotheses, the best score first.
@@ -131,53 +144,108 @@ def beam_search(
     """
     if n_best > beam_size:
         raise ValueError(f"n_best is {n_best}, more than beam_size, {beam_size}")
-    everyone = sentences = [_Sentence(max_lengths[i]) for i in range(stepper.start(beam_size))]
-    # [B, K, 1 + length] and [B, K]; B shrinks as sentences end.
-    tokens = torch.tensor(bos, device=device).view(-1, 1, 1).expand(len(sentences), beam_size, 1)
-    scores = torch.full((len(sentences), beam_size), NEVER, device=device)
-    scores[:, 0] = 0.0  # the beams of a sentence start alike: only one of them counts
-    for length in count():
-        if not sentences:
-            break
-        log_probs = stepper.step(tokens[:, :, -1].flatten()).view(*scores.shape, -1)  # [B, K, V]
-        _mask(log_probs, sentences, length, min_length, eos, forbidden, forced_end_counts)
-        top, parents, next_tokens = _best_continuations(scores, log_probs)  # [B, 2K] each
+    starts = [bos] * len(max_lengths) if isinstance(bos, int) else bos
+    everyone = [_Sentence(length, start) for length, start in zip(max_lengths, starts, strict=True)]
+    waiting = iter(everyone)
+    beams = _Beams(list(islice(waiting, stepper.start(beam_size))), beam_size, device)
+    while beams.sentences:
+        logits = stepper.step(beams.tokens[:, :, -1].flatten())  # [B * K, V]
+        log_probs = F.log_softmax(logits, dim=-1, dtype=torch.float32)
+        _mask(log_probs.view(*beams.scores.shape, -1), beams, min_length, eos, forbidden, forced_end_counts)
+        top, parents, next_tokens = _best_continuations(beams.scores, log_probs)  # [B, 2K] each
         if top[:, 0].isnan().any():  # NaN sorts above all numbers
             raise FloatingPointError("the model's log-probabilities are not numbers")
         ends = next_tokens == eos
         for i, k in (ends[:, :beam_size] & (top[:, :beam_size] > NEVER)).nonzero().tolist():
-            sentences[i].end(tokens[i, parents[i, k], 1:].tolist(), float(top[i, k]), penalty)
-        alive = ends.byte().argsort(dim=1, stable=True)[:, :beam_size]  # those that go on, best first
+            beams.sentences[i].end(beams.written(i, parents[i, k]), float(top[i, k]), penalty)
+        on = ends.byte().argsort(dim=1, stable=True)[:, :beam_size]  # those that go on, best first
         scores, parents, next_tokens = (
-            t.gather(1, alive) for t in (top.masked_fill(ends, NEVER), parents, next_tokens)
+            t.gather(1, on) for t in (top.masked_fill(ends, NEVER), parents, next_tokens)
         )
+        beams.extend(parents, next_tokens, scores)
         best = scores[:, 0].tolist()
-        kept = [i for i, s in enumerate(sentences) if not s.is_done(best[i], beam_size, n_best, penalty)]
-        rows = torch.tensor(kept, dtype=torch.long, device=device)
-        sentences = [sentences[i] for i in kept]
-        scores, parents, next_tokens = scores[rows], parents[rows], next_tokens[rows]
-        tokens = torch.cat([tokens[rows[:, None], parents], next_tokens[:, :, None]], dim=2)
-        stepper.reorder((rows[:, None] * beam_size + parents).flatten())
+        done = [i for i, s in enumerate(beams.sentences) if s.is_done(best[i], beam_size, n_best, penalty)]
+        new = list(islice(waiting, len(done)))
+        kept = _without(done[len(new) :], len(best))
+        beams.keep(kept)
+        stepper.reorder((torch.tensor(kept, dtype=torch.long, device=device)[:, None] * beam_size + parents[kept]).flatten())
+        if new:
+            assert refill is not None, "the stepper starts with fewer sentences than there are"
+            places = [kept.index(i) for i in done[: len(new)]]
+            beams.put(places, new)
+            refill(places)
     return [sorted(sentence.finished, key=lambda h: -h.score)[:n_best] for sentence in everyone]
 
 
+class _Beams:
+    """The living hypotheses of B sentences, K of each.
+
+    Attributes:
+        sentences: which sentence is in which place.
+        tokens: [B, K, 1 + steps] int64, bos first; those of a sentence that began later stand at the end.
+        scores: [B, K] float32, summed log-probabilities; -inf: there is no such hypothesis.
+    """
+
+    def __init__(self, sentences: list[_Sentence], beam_size: int, device: torch.device | None) -> None:
+        self.sentences = sentences
+        self.tokens = torch.zeros(len(sentences), beam_size, 1, dtype=torch.long, device=device)
+        self.scores = torch.zeros(len(sentences), beam_size, device=device)
+        self._steps = 0
+        self._dropped = 0  # steps whose tokens no sentence holds any more
+        self.put(range(len(sentences)), sentences)
+
+    def lengths(self) -> list[int]:
+        """Returns how many tokens the hypotheses of each sentence have, bos not counted."""
+        return [self._steps - sentence.begun for sentence in self.sentences]
+
+    def written(self, i: int, beam: Tensor) -> list[int]:
+        """Returns the tokens of a hypothesis of sentence i."""
+        tokens: list[int] = self.tokens[i, beam, 1 + self.sentences[i].begun - self._dropped :].tolist()
+        return tokens
+
+    def extend(self, parents: Tensor, tokens: Tensor, scores: Tensor) -> None:
+        """Replaces the hypotheses by continuations of them, all [B, K]."""
+        before = self.tokens.gather(1, parents[:, :, None].expand_as(self.tokens))
+        self.tokens, self.scores = torch.cat([before, tokens[:, :, None]], dim=2), scores
+        self._steps += 1
+
+    def keep(self, places: list[int]) -> None:
+        """Makes sentence i what sentence places[i] was."""
+        self.sentences = [self.sentences[i] for i in places]
+        oldest = min((sentence.begun for sentence in self.sentences), default=self._dropped)
+        self.tokens, self.scores = self.tokens[places, :, oldest - self._dropped :], self.scores[places]
+        self._dropped = oldest
+
+    def put(self, places: Sequence[int], sentences: Sequence[_Sentence]) -> None:
+        """Begins sentences in some places."""
+        for i, sentence in zip(places, sentences, strict=True):
+            self.sentences[i], sentence.begun = sentence, self._steps
+            self.tokens[i, :, -1] = sentence.bos
+        self.scores[list(places)] = NEVER
+        self.scores[list(places), 0] = 0.0  # the beams of a sentence start alike: only one of them counts
+
+
+def _without(left: Sequence[int], n: int) -> list[int]:
+    """Returns the places 0 to n - 1 without some of them, whose places others take: the last ones."""
+    stay = sorted(set(range(n)) - set(left))
+    last = iter(stay[::-1])
+    here = set(stay)
+    return [i if i in here else next(last) for i in range(len(stay))]
+
+
 def _mask(
-    log_probs: Tensor,
-    sentences: Sequence[_Sentence],
-    length: int,
-    min_length: int,
-    eos: int,
-    forbidden: Sequence[int],
-    forced_end_counts: bool,
+    log_probs: Tensor, beams: _Beams, min_length: int, eos: int, forbidden: Sequence[int], forced_end_counts: bool
 ) -> None:
-    """Rules out, in place, what may not follow hypotheses of `length` tokens; log_probs: [B, K, V]."""
+    """Rules out, in place, what may not follow the hypotheses; log_probs: [B, K, V]."""
     log_probs[..., list(forbidden)] = NEVER
-    full = [i for i, sentence in enumerate(sentences) if length >= sentence.max_length]
+    lengths = beams.lengths()
+    full = [i for i, sentence in enumerate(beams.sentences) if lengths[i] >= sentence.max_length]
     end = log_probs[full, :, eos] if forced_end_counts else torch.zeros((), device=log_probs.device)
-    if length < min_length:
-        log_probs[..., eos] = NEVER
-    log_probs[full] = NEVER
-    log_probs[full, :, eos] = end
+    if min_length:
+        log_probs[[i for i, length in enumerate(lengths) if length < min_length], :, eos] = NEVER
+    if full:
+        log_probs[full] = NEVER
+        log_probs[full, :, eos] = end
 
 
 def _best_continuations(scores: Tensor, log_probs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -185,7 +253,24 @@ def _best_continuations(scores: Tensor, log_probs: Tensor) -> tuple[Tensor, Tens
 
     With 2K of them K remain that do not end, since each of the K parents can end in one way only.
     """
-    beam_size, vocab_size = log_probs.shape[1:]
-    totals = (scores[:, :, None] + log_probs).flatten(1)  # [B, K * V]
-    top, index = totals.topk(min(2 * beam_size, totals.shape[1]), dim=1)
-    return top, index // vocab_size, index % vocab_size
+    n, beam_size = scores.shape
+    top, tokens = _largest(log_probs, min(2 * beam_size, log_probs.shape[1]))  # [B * K, 2K]
+    totals = (scores.view(-1, 1) + top).view(n, -1)  # [B, K * 2K]
+    best, index = totals.topk(min(2 * beam_size, totals.shape[1]), dim=1)
+    return best, index // top.shape[1], tokens.view(n, -1).gather(1, index)
+
+
+def _largest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Returns the k largest entries of each row of [N, V] and their indices, [N, k]; several times faster than `topk`.
+
+    They are in those k blocks of a row whose largest entries are the largest: the other blocks need not be searched.
+    """
+    whole = x.shape[1] // BLOCK
+    if whole <= 2 * k:
+        return x.topk(k, dim=1)
+    blocks = x[:, : whole * BLOCK].unflatten(1, (whole, BLOCK)).amax(2).topk(k, dim=1).indices  # [N, k]
+    inside = torch.arange(BLOCK, device=x.device)
+    rest = torch.arange(whole * BLOCK, x.shape[1], device=x.device).expand(len(x), -1)
+    index = torch.cat([(blocks[:, :, None] * BLOCK + inside).flatten(1), rest], dim=1)  # [N, k * BLOCK + rest]
+    top, found = x.gather(1, index).topk(k, dim=1)
+    return top, index.gather(1, found)

@@ -17,8 +17,9 @@ from seq2seq.decode.windows import window_start
 from seq2seq.decode.writing import Continuation, Prompt, Writing
 from seq2seq.errors import ModelError, Seq2SeqError
 from seq2seq.memory import release_freed_memory
-from seq2seq.model.device import autocast, cast_for_decoding, choose_device, evaluating
+from seq2seq.model.device import autocast, choose_device, evaluating
 from seq2seq.model.folder import TrainedGPT, find_model, load_gpt
+from seq2seq.model.linear import prepare_for_decoding
 from seq2seq.text.ids import EOS
 from seq2seq.text.lines import in_chunks
 
@@ -59,7 +60,7 @@ class Generator:
             RecipeError: a decode setting does not exist or has no valid value.
         """
         trained = load_gpt(find_model(Path(path)), choose_device(device), decode)
-        cast_for_decoding(trained.model, trained.decode_precision)
+        prepare_for_decoding(trained.model, trained.decode_precision)
         return cls(trained, batch_size)
 
     def generate(
@@ -181,7 +182,7 @@ class Generator:
         starts = [prompt.ids for prompt in batch]
         with self._evaluating():
             hypotheses = beam_search(
-                GPTStepper(self.model, starts, log_probs=True, cached=self.cached),
+                GPTStepper(self.model, starts, cached=self.cached),
                 beam_size=self.decode.beam_size,
                 n_best=n_best,
                 max_lengths=[length] * len(batch),

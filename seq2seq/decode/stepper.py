@@ -3,51 +3,69 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from seq2seq.data.batch import pad_rows
 from seq2seq.decode.windows import dropped, window_start
+from seq2seq.model.cache import DecoderCache
 from seq2seq.model.gpt import GPT, GPTState
-from seq2seq.model.transformer import DecoderState, Transformer
+from seq2seq.model.transformer import Transformer
+from seq2seq.text.ids import PAD, Ids
 
 MAX_SCORES = 2**26  # scores of the vocabulary that a batch holds at once (256 MiB)
 
 
 class TransformerStepper:
-    """Steps of a decoder with its cache, for one batch of sources.
+    """Steps of a decoder with its cache.
 
     Args:
         model: in evaluation mode.
-        src: [B, S] int64 source ids, padded on the right.
+        sources: ids of each source, each ending in eos; the longest first, if not all are decoded at once.
+        at_once: sources that are decoded together at the most; the others follow when asked for; None: all.
     """
 
-    def __init__(self, model: Transformer, src: Tensor) -> None:
+    def __init__(self, model: Transformer, sources: Sequence[Ids], at_once: int | None = None) -> None:
         self.model = model
-        self.src = src
-        self.beam_size = 0
-        self._state: DecoderState | None = None
-
-    @property
-    def state(self) -> DecoderState:
-        """The decoder's state between steps."""
-        assert self._state is not None, "start() comes first"
-        return self._state
+        self.sources = sources
+        self.at_once = at_once or len(sources)
+        self._device = model.output.weight.device
+        self._cache = DecoderCache(len(model.decoder), 1, self._device)
+        self._begun = 0  # sources that have got a place
+        self._encoded = 0  # sources that have been encoded, of which the last ones are:
+        self._ready: tuple[list[tuple[Tensor, Tensor]], Tensor] = ([], torch.empty(0))
 
     def start(self, beam_size: int) -> int:
-        """Encodes the sources; see `beam.Stepper`."""
-        self.beam_size = beam_size
-        self._state = self.model.start(self.src, cached=True)
-        return len(self.src)
+        """Encodes the first sources; see `beam.Stepper`."""
+        self._cache = DecoderCache(len(self.model.decoder), beam_size, self._device)
+        self._begun = self._encoded = 0
+        n = min(self.at_once, len(self.sources))
+        self.refill(list(range(n)))
+        return n
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Returns log-probabilities [N, V] float32 of what follows `tokens` [N] int64; see `beam.Stepper`."""
-        hidden = self.model.decode(tokens[:, None], self.state)[:, 0]  # [N, D]
-        return F.log_softmax(self.model.logits(hidden).float(), dim=-1)
+        """Returns logits [N, V] of what follows `tokens` [N] int64; see `beam.Stepper`."""
+        hidden = self.model.step(tokens.view(-1, self._cache.beam_size), self._cache)  # [G, K, D]
+        return self.model.logits(hidden.flatten(0, 1))
 
     def reorder(self, rows: Tensor) -> None:
-        """Reorders the beams and drops sentences that are done; see `beam.Stepper`."""
-        sentences = rows[:: self.beam_size] // self.beam_size
-        self.state.reorder(rows, sentences)
+        """Reorders beams and sentences; see `beam.Stepper`."""
+        self._cache.reorder(rows)
+
+    def refill(self, places: list[int]) -> None:
+        """Puts the next sources in the places of sentences that are done; they are encoded many at a time."""
+        while places:
+            if self._begun == self._encoded:
+                chunk = self.sources[self._encoded : self._encoded + self.at_once]
+                src = pad_rows(chunk).to(self._device)
+                self._ready = self.model.start(src).keys_values, src != PAD
+                self._encoded += len(chunk)
+            memory, real = self._ready
+            first = len(real) - (self._encoded - self._begun)
+            part = slice(first, first + len(places))
+            n = len(real[part])
+            self._cache.put(places[:n], [(k[part], v[part]) for k, v in memory], real[part])
+            self._begun += n
+            places = places[n:]
 
 
 class GPTStepper:
@@ -59,8 +77,6 @@ class GPTStepper:
     Args:
         model: in evaluation mode.
         prompts: ids of each prompt, at least one; `start` reads all but the last.
-        log_probs: whether a step returns log-probabilities, as beam search wants them, or logits, at whose signs the
-            repetition penalty of sampling looks.
         cached: whether keys and values of the tokens in the window are kept; without them each step reads the whole
             window, for comparison.
 
@@ -68,11 +84,8 @@ class GPTStepper:
         ValueError: the prompts fill their windows differently.
     """
 
-    def __init__(
-        self, model: GPT, prompts: Sequence[Sequence[int]], log_probs: bool = False, cached: bool = True
-    ) -> None:
+    def __init__(self, model: GPT, prompts: Sequence[Sequence[int]], cached: bool = True) -> None:
         self.model = model
-        self.log_probs = log_probs
         self.cached = cached
         self.prompts = [ids[window_start(len(ids) - 1, model.settings.context) : -1] for ids in prompts]
         if len({len(ids) for ids in self.prompts}) > 1:
@@ -91,7 +104,7 @@ class GPTStepper:
         return len(self.prompts)
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Returns scores [N, V] float32 of what follows `tokens` [N] int64; see `beam.Stepper`."""
+        """Returns logits [N, V] of what follows `tokens` [N] int64; see `beam.Stepper`."""
         context = self.model.settings.context
         if self._window.shape[1] == context:
             self._window = self._window[:, dropped(context) :]
@@ -100,8 +113,7 @@ class GPTStepper:
         if not self.cached:
             self._state = self.model.start()
         unread = self._window[:, self._state.length :]
-        logits = self.model.logits(self.model.hidden(unread, self._state)[:, -1]).float()  # [N, V]
-        return F.log_softmax(logits, dim=-1) if self.log_probs else logits
+        return self.model.logits(self.model.hidden(unread, self._state)[:, -1])
 
     def reorder(self, rows: Tensor) -> None:
         """Reorders, copies and drops rows; see `beam.Stepper`."""

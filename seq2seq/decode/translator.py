@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.data.batch import cut_by_tokens, pad_rows
 from seq2seq.decode.beam import Hypothesis, LengthPenalty, beam_search
 from seq2seq.decode.stepper import MAX_SCORES, TransformerStepper
 from seq2seq.errors import ModelError
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import autocast, choose_device, evaluating
 from seq2seq.model.folder import TrainedModel, find_model, load_model
+from seq2seq.model.linear import prepare_for_decoding
 from seq2seq.text.ids import BOS, EOS, Ids
 from seq2seq.text.lines import in_chunks, is_blank
 from seq2seq.text.sentences import split_sentences
@@ -116,6 +116,7 @@ class Translator:
             DataError: the model does not translate into the language.
         """
         trained = load_model(find_model(Path(path)), choose_device(device), decode)
+        prepare_for_decoding(trained.model, trained.decode_precision)
         return cls(trained, batch_size, target_language)
 
     def translate(self, lines: Sequence[str]) -> list[str]:
@@ -174,24 +175,25 @@ class Translator:
         return [*parts, np.concatenate([tag, ids])]
 
     def _search(self, sources: Sequence[Ids], n_best: int) -> list[list[Hypothesis]]:
-        """Searches for each source, in batches of like length."""
+        """Searches for each source: those of like length after one another, a new one where another is done."""
         # Many short sentences are few source tokens, but each of their beams is a row of the whole vocabulary.
         rows = max(1, MAX_SCORES // (self.decode.beam_size * self.tokenizer.target_vocab_size))
+        rows = min(rows, self.batch_size or rows)
         found: list[list[Hypothesis]] = [[] for _ in sources]
-        lengths = [len(ids) for ids in sources]
-        for chosen in cut_by_tokens(lengths, self.decode.batch_tokens, min(rows, self.batch_size or rows)):
-            for i, hypotheses in zip(chosen, self._search_batch([sources[i] for i in chosen], n_best), strict=True):
+        for chosen in _of_like_length([len(ids) for ids in sources]):
+            at_once = min(rows, max(1, self.decode.batch_tokens // len(sources[chosen[0]])))
+            for i, hypotheses in zip(chosen, self._search_queue([sources[i] for i in chosen], at_once, n_best), strict=True):
                 found[i] = hypotheses
         return found
 
-    def _search_batch(self, sources: Sequence[Ids], n_best: int) -> list[list[Hypothesis]]:
-        """Searches for sources that are decoded together."""
+    def _search_queue(self, sources: Sequence[Ids], at_once: int, n_best: int) -> list[list[Hypothesis]]:
+        """Searches for sources, the longest first, of which `at_once` are decoded together."""
         limits = [int(self.decode.max_length_ratio * len(ids)) + EXTRA_LENGTH for ids in sources]
-        device = self.trained.device
-        with evaluating(self.trained.model), autocast(self.trained.decode_precision, device):
+        stepper = TransformerStepper(self.trained.model, sources, at_once)
+        with evaluating(self.trained.model), autocast(self.trained.decode_precision, self.trained.device):
             try:
                 return beam_search(
-                    TransformerStepper(self.trained.model, pad_rows(sources).to(device)),
+                    stepper,
                     beam_size=self.decode.beam_size,
                     n_best=n_best,
                     max_lengths=limits,
@@ -200,7 +202,8 @@ class Translator:
                     eos=EOS,
                     forbidden=self.tokenizer.unspoken,
                     penalty=self.penalty,
-                    device=device,
+                    refill=stepper.refill,
+                    device=self.trained.device,
                 )
             except FloatingPointError as error:
                 raise ModelError(f"{error}: the model's weights are unusable") from error
@@ -221,3 +224,15 @@ class Translator:
         score = log_prob / self.penalty(len(tokens) + len(best))
         truncated = any(hypothesis.truncated for hypothesis in best)
         return Translation(text, [Candidate(text, score, log_prob, tokens)], len(parts), truncated)
+
+
+def _of_like_length(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Yields groups of indices, the longest first, in each of which no length is above twice any other."""
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    start = 0
+    while start < len(order):
+        end = start
+        while end < len(order) and 2 * lengths[order[end]] >= lengths[order[start]]:
+            end += 1
+        yield order[start:end]
+        start = end

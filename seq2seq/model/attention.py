@@ -2,14 +2,14 @@
 
 import inspect
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq2seq.data.batch import Rows
-from seq2seq.model.linear import project, project_by
+from seq2seq.model.linear import Linear, project
 from seq2seq.model.positions import rotate
 
 # A finite "minus infinity": a row that may attend to nothing gets uniform weights instead of NaN.
@@ -21,7 +21,8 @@ class Layout:
     """Which queries may attend to which keys in a padded batch.
 
     Attributes:
-        mask: bool, True = may attend, broadcastable to [B, H, queries, keys]; None: all may.
+        mask: broadcastable to [B, H, queries, keys]: bool, True = may attend, or fp32, added to the scores: 0 or MASKED;
+            None: all may.
         seen: collects the weights of every layer that attends by this layout, [B, H, queries, keys] fp32 before
             dropout, in the order in which they run; None: nobody looks.
     """
@@ -81,7 +82,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: AnyLayout, dropout: float = 
     if isinstance(layout, PackedLayout):
         return (_attend_packed if q.device.type == "cuda" else attend_by_sentence)(q, k, v, layout)
     if q.device.type != "cpu" and layout.seen is None:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=layout.mask, dropout_p=dropout)
+        mask = layout.mask
+        if mask is not None and mask.is_floating_point():
+            mask = mask.to(q.dtype)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
     weights = attention_weights(q, k, layout)
     if layout.seen is not None:
         layout.seen.append(weights.float())
@@ -124,30 +128,18 @@ def attention_weights(q: Tensor, k: Tensor, layout: Layout) -> Tensor:
         uniform weights.
     """
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # [B, H, T, S]
-    if layout.mask is not None:
-        scores = scores.masked_fill(~layout.mask, MASKED)
+    mask = layout.mask
+    if mask is not None:
+        scores = scores + mask if mask.is_floating_point() else scores.masked_fill(~mask, MASKED)
     # In bf16 too the softmax is computed in fp32 inside the kernel; only its result is rounded.
-    weights: Tensor = scores.softmax(dim=-1)
-    return weights
+    return scores.softmax(dim=-1).to(q.dtype)
 
 
-class KeyValueCache:
-    """Keys and values of the positions that a decoder layer has already seen, two [N, H, P, E]."""
-
-    def __init__(self) -> None:
-        self._past: tuple[Tensor, Tensor] | None = None
+class Cache(Protocol):
+    """What self-attention sees of the keys and values that it has computed before."""
 
     def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Appends the keys and values of the next positions, two [N, H, T, E], and returns all, [N, H, P + T, E]."""
-        if self._past is not None:
-            k, v = torch.cat([self._past[0], k], dim=2), torch.cat([self._past[1], v], dim=2)
-        self._past = k, v
-        return k, v
-
-    def reorder(self, rows: Tensor) -> None:
-        """Makes row i what row rows[i] was; rows: int64, any number of them."""
-        if self._past is not None:
-            self._past = self._past[0][rows], self._past[1][rows]
+        """Appends those of T entries, two [B, H, T, E], and returns all there are, [B, H, P + T, E]."""
 
 
 class MultiHeadAttention(nn.Module):
@@ -161,11 +153,11 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.dropout = dropout
-        self.qkv = nn.Linear(d_model, 3 * d_model)
-        self.out = nn.Linear(d_model, d_model)
+        self.qkv = Linear(d_model, 3 * d_model)
+        self.out = Linear(d_model, d_model)
 
     def forward(
-        self, x: Tensor, layout: AnyLayout, cache: KeyValueCache | None = None, rotation: Tensor | None = None
+        self, x: Tensor, layout: AnyLayout, cache: Cache | None = None, rotation: Tensor | None = None
     ) -> Tensor:
         """Self-attention of rows [B, T, D], behind the cached ones if there are any; returns [B, T, D]; packed: [N, D].
 
@@ -184,22 +176,13 @@ class MultiHeadAttention(nn.Module):
         Packed, of [M, D], two [M, H, E].
         """
         d_model = memory.shape[-1]
-        k, v = project_by(memory, self.qkv.weight[d_model:], self.qkv.bias[d_model:]).chunk(2, dim=-1)
+        k, v = project(memory, self.qkv, range(d_model, 3 * d_model)).chunk(2, dim=-1)
         return self._split(k), self._split(v)
 
     def attend_to(self, memory: tuple[Tensor, Tensor], x: Tensor, layout: AnyLayout) -> Tensor:
-        """Cross-attention of rows [N, T, D] to the keys and values that `keys_values` returned for B sentences.
-
-        N may be a multiple of B: the beams of a sentence then stand together and share its keys and values. Packed
-        rows are [N, D].
-        """
-        k, v = memory
-        d_model = x.shape[-1]
-        q = project_by(x, self.qkv.weight[:d_model], self.qkv.bias[:d_model])  # [N, T, D]
-        if x.dim() == 3:
-            q = q.reshape(len(k), -1, d_model)  # [B, N/B * T, D]
-        out = attend(self._split(q), k, v, layout, self.dropout if self.training else 0.0)
-        return self._merge(out).reshape(x.shape)
+        """Cross-attention of rows [B, T, D] to the keys and values that `keys_values` returned; packed: [N, D]."""
+        q = project(x, self.qkv, range(x.shape[-1]))
+        return self._merge(attend(self._split(q), *memory, layout, self.dropout if self.training else 0.0))
 
     def _split(self, x: Tensor) -> Tensor:
         heads = x.view(*x.shape[:-1], self.heads, -1)  # [B, T, H, E]; packed: [N, H, E]

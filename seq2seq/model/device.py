@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from seq2seq.errors import Seq2SeqError
 
+Precision = Literal["fp32", "bf16", "int8"]
+
 # Padded tokens that fit on a device when the recipe says `auto`.
 AUTO_DEVICE_TOKENS = {"cpu": 8192, "cuda": 16384}
 
@@ -17,8 +19,8 @@ TRAINING_WIDTH, DECODING_WIDTH = 128, 256
 
 
 def choose_precision(
-    precision: Literal["auto", "fp32", "bf16"], device: torch.device, d_model: int, worthwhile: int
-) -> Literal["fp32", "bf16"]:
+    precision: Literal["auto"] | Precision, device: torch.device, d_model: int, worthwhile: int
+) -> Precision:
     """Returns the precision that a recipe's `precision` stands for on a device.
 
     `auto` is bf16 on CUDA devices that have it, and on CPUs that have it from the width `worthwhile` on.
@@ -27,10 +29,13 @@ def choose_precision(
         return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if device.type == "cpu" and d_model >= worthwhile:
-        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
-    return "fp32"
+    return "bf16" if device.type == "cpu" and d_model >= worthwhile and _cpu_has_bf16() else "fp32"
+
+
+def _cpu_has_bf16() -> bool:
+    """Says whether the CPU has instructions for products in bf16."""
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def choose_device_tokens(device_tokens: int | Literal["auto"], device: torch.device) -> int:
@@ -38,9 +43,14 @@ def choose_device_tokens(device_tokens: int | Literal["auto"], device: torch.dev
     return AUTO_DEVICE_TOKENS[device.type] if device_tokens == "auto" else device_tokens
 
 
-def autocast(precision: Literal["fp32", "bf16"], device: torch.device) -> AbstractContextManager[object]:
-    """Returns a context in which matrix products run in `precision`; parameters stay fp32."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Returns a context in which matrix products run in `precision`; parameters stay fp32.
+
+    With int8, whose products by weights `linear.prepare_for_decoding` arranges, all others run in bf16 where the CPU
+    has it.
+    """
+    bf16 = precision == "bf16" or (precision == "int8" and _cpu_has_bf16())
+    return torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
@@ -70,19 +80,6 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise Seq2SeqError(f"device {name!r} is not usable here: {str(error).splitlines()[0][:200]}") from error
     return device
-
-
-def cast_for_decoding(model: nn.Module, precision: Literal["fp32", "bf16"]) -> None:
-    """Rounds the matrices of a model that is not trained any more, once, as `autocast` would for each product.
-
-    Results are the same. Embeddings stay fp32, also where a product with the same matrix follows: it gets its own.
-    """
-    if precision == "bf16":
-        for module in model.modules():
-            if isinstance(module, nn.Linear):
-                module.weight = nn.Parameter(module.weight.detach().bfloat16(), requires_grad=False)
-                if module.bias is not None:
-                    module.bias = nn.Parameter(module.bias.detach().bfloat16(), requires_grad=False)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from seq2seq.config import LanguageModelSettings, Settings, TranslationSettings, settings_from_dict, settings_hash
 from seq2seq.errors import DataError, ModelError, RecipeError
 from seq2seq.files import MANIFEST, replaced, verify_manifest, write_json
-from seq2seq.model.device import DECODING_WIDTH, choose_precision
+from seq2seq.model.device import DECODING_WIDTH, Precision, choose_precision
 from seq2seq.model.gpt import GPT
 from seq2seq.model.transformer import Transformer
 from seq2seq.text.tokenizer import Tokenizer
@@ -46,7 +46,7 @@ class AnyTrained:
         return next(self.model.parameters()).device
 
     @property
-    def decode_precision(self) -> Literal["fp32", "bf16"]:
+    def decode_precision(self) -> Precision:
         """What `decode.precision` stands for on the device."""
         settings = self.settings
         return choose_precision(settings.decode.precision, self.device, settings.model.d_model, DECODING_WIDTH)

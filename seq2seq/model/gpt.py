@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from seq2seq.config import GPTSettings
 from seq2seq.data.batch import TokenBatch
-from seq2seq.model.attention import KeyValueCache, Layout
+from seq2seq.model.attention import Layout
+from seq2seq.model.cache import KeyValueCache
 from seq2seq.model.dropout import Dropout
 from seq2seq.model.layers import Residual, SelfAttentionLayer
-from seq2seq.model.linear import project
+from seq2seq.model.linear import Linear, project
 from seq2seq.model.loss import projected_loss
 from seq2seq.model.positions import SinusoidalPositions
 
@@ -70,7 +71,7 @@ class GPT(nn.Module):
         self.dropout = Dropout(settings.dropout)
         self.layers = nn.ModuleList(SelfAttentionLayer(settings) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(d_model) if settings.norm == "pre" else nn.Identity()
-        self.output = nn.Linear(d_model, vocab_size, bias=False)
+        self.output = Linear(d_model, vocab_size, bias=False)
         if settings.tie_embeddings:
             self.output.weight = self.token_embedding.weight
         initialize(self)

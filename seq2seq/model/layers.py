@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq2seq.config import GPTSettings, ModelSettings
-from seq2seq.model.attention import AnyLayout, KeyValueCache, MultiHeadAttention
+from seq2seq.model.attention import AnyLayout, Cache, MultiHeadAttention
 from seq2seq.model.dropout import Dropout, kept
-from seq2seq.model.linear import project
+from seq2seq.model.linear import Linear, project
 
 Activation = Literal["relu", "gelu", "gelu_tanh"]
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -31,8 +31,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, d_model: int, d_feedforward: int, activation: Activation) -> None:
         super().__init__()
-        self.inner = nn.Linear(d_model, d_feedforward)
-        self.outer = nn.Linear(d_feedforward, d_model)
+        self.inner = Linear(d_model, d_feedforward)
+        self.outer = Linear(d_feedforward, d_model)
         self.activation = ACTIVATIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,6 +66,9 @@ class Residual(nn.Module):
 
 def add_and_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, probability: float) -> Tensor:
     """Returns norm(x + dropout(y)), all [..., D], in the dtype of x, on a CPU: in one go, which holds less."""
+    if not torch.is_grad_enabled() and not probability:  # a function with a gradient costs more than a small product
+        total = x + y.to(x.dtype)
+        return torch.native_layer_norm(total, [x.shape[-1]], norm.weight, norm.bias, norm.eps)[0]
     out: Tensor = _AddAndNorm.apply(x, y, norm.weight, norm.bias, norm.eps, probability)  # type: ignore[no-untyped-call]
     return out
 
@@ -106,7 +109,7 @@ class SelfAttentionLayer(nn.Module):
         self.feed_forward_residual = Residual(d_model, dropout, norm) if d_feedforward else None
 
     def forward(
-        self, x: Tensor, layout: AnyLayout, cache: KeyValueCache | None = None, rotation: Tensor | None = None
+        self, x: Tensor, layout: AnyLayout, cache: Cache | None = None, rotation: Tensor | None = None
     ) -> Tensor:
         """Maps [B, T, D] to [B, T, D].
 
@@ -141,12 +144,12 @@ class DecoderLayer(SelfAttentionLayer):
         layout: AnyLayout,
         memory: tuple[Tensor, Tensor],
         memory_layout: AnyLayout,
-        cache: KeyValueCache | None = None,
+        cache: Cache | None = None,
     ) -> Tensor:
-        """Maps [N, T, D] to [N, T, D].
+        """Maps [B, T, D] to [B, T, D].
 
         Args:
-            x: target rows; N is B or, with `cache`, a multiple of it (the beams of each sentence).
+            x: target rows; with `cache` the newest ones of the beams of a sentence.
             layout: which target position may attend to which.
             memory: keys and values of the source, two [B, H, S, E].
             memory_layout: which source positions are real.

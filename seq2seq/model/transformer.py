@@ -9,40 +9,28 @@ from torch import Tensor, nn
 
 from seq2seq.config import ModelSettings
 from seq2seq.data.batch import Batch, PackedBatch
-from seq2seq.model.attention import AnyLayout, KeyValueCache, Layout, PackedLayout
+from seq2seq.model.attention import AnyLayout, Layout, PackedLayout
+from seq2seq.model.cache import DecoderCache, KeyValueCache
 from seq2seq.model.device import in_precision
 from seq2seq.model.dropout import Dropout
 from seq2seq.model.layers import DecoderLayer, SelfAttentionLayer
-from seq2seq.model.linear import project
+from seq2seq.model.linear import Linear, project
 from seq2seq.model.loss import projected_loss, r_drop_loss
 from seq2seq.model.positions import SinusoidalPositions
 from seq2seq.text.ids import PAD
 
 
-@dataclass
-class DecoderState:
-    """What the decoder keeps of a batch while it writes: it belongs to the decoder and is advanced by it.
+@dataclass(frozen=True)
+class Memory:
+    """What the decoder sees of a batch of sources.
 
     Attributes:
-        memory: for each layer keys and values of the source, two [B, H, S, E].
-        memory_layout: which source positions are real.
-        caches: for each layer keys and values of the target positions written so far, of N = B * K rows.
-        length: target positions written so far.
+        keys_values: for each layer keys and values, two [B, H, S, E]; packed two [M, H, E].
+        layout: which source positions are real.
     """
 
-    memory: list[tuple[Tensor, Tensor]]
-    memory_layout: Layout
-    caches: list[KeyValueCache]
-    length: int = 0
-
-    def reorder(self, rows: Tensor, sentences: Tensor) -> None:
-        """Keeps the given target rows [N'] and sentences [B'] (int64 indices), in the given order."""
-        for cache in self.caches:
-            cache.reorder(rows)
-        if len(sentences) != len(self.memory[0][0]):  # sentences leave, they never change places
-            self.memory = [(k[sentences], v[sentences]) for k, v in self.memory]
-            assert self.memory_layout.mask is not None
-            self.memory_layout = Layout(self.memory_layout.mask[sentences])
+    keys_values: list[tuple[Tensor, Tensor]]
+    layout: AnyLayout
 
 
 class Embedding(nn.Module):
@@ -90,7 +78,7 @@ class Transformer(nn.Module):
         self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(n_decoder))
         self.encoder_norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
         self.decoder_norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
-        self.output = nn.Linear(d_model, target_vocab_size, bias=False)
+        self.output = Linear(d_model, target_vocab_size, bias=False)
         if settings.tie_embeddings:
             self.output.weight = target.weight
         initialize(self)
@@ -129,38 +117,32 @@ class Transformer(nn.Module):
         memory: Tensor = self.encoder_norm(x)
         return memory
 
-    def start(self, src: Tensor, cached: bool = False) -> DecoderState:
-        """Encodes source ids [B, S]; with `cached` the target can then be decoded piece by piece."""
-        caches = [KeyValueCache() for _ in self.decoder] if cached else []
-        return DecoderState(self._keys_values(self.encode(src)), Layout.padded(src != PAD), caches)
+    def start(self, src: Tensor) -> Memory:
+        """Encodes source ids [B, S]."""
+        return Memory(self._keys_values(self.encode(src)), Layout.padded(src != PAD))
 
     def _keys_values(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
         return [cast(DecoderLayer, layer).cross_attention.keys_values(memory) for layer in self.decoder]
 
-    def decode(self, tgt_in: Tensor, state: DecoderState) -> Tensor:
-        """Maps target ids [N, T] to hidden rows [N, T, D].
+    def decode(self, tgt_in: Tensor, memory: Memory) -> Tensor:
+        """Maps target ids [B, T] to hidden rows [B, T, D]."""
+        length = tgt_in.shape[1]
+        x = self.target_embedding(tgt_in, torch.arange(length, device=tgt_in.device), length)
+        return self._decode(x, Layout.causal(length, tgt_in.device), memory)
 
-        With caches in `state` the ids continue those decoded before, one position at a time (T = 1), and N may be
-        a multiple of the B sentences: the beams of a sentence stand together.
-        """
-        layout = Layout() if state.caches else Layout.causal(tgt_in.shape[1], tgt_in.device)
-        end = state.length + tgt_in.shape[1]
-        x = self.target_embedding(tgt_in, torch.arange(state.length, end, device=tgt_in.device), end)
-        hidden = self._decode(x, layout, state.memory, state.memory_layout, state.caches)
-        if state.caches:
-            state.length = end
+    def step(self, tokens: Tensor, cache: DecoderCache) -> Tensor:
+        """Maps the newest token of each beam, [G, K] int64, to hidden rows [G, K, D], by what is in the cache."""
+        x = self.target_embedding(tokens, cache.positions[:, None].expand_as(tokens), cache.longest + 1)
+        hidden = self._decode(x, cache.step(), Memory(cache.memory, cache.memory_layout), cache.layers)
+        cache.advance()
         return hidden
 
     def _decode(
-        self,
-        x: Tensor,
-        layout: AnyLayout,
-        memory: Sequence[tuple[Tensor, Tensor]],
-        memory_layout: AnyLayout,
-        caches: Sequence[KeyValueCache] = (),
+        self, x: Tensor, layout: AnyLayout, memory: Memory, caches: Sequence[KeyValueCache | None] = ()
     ) -> Tensor:
-        for i, layer in enumerate(self.decoder):
-            x = layer(x, layout, memory[i], memory_layout, caches[i] if caches else None)
+        caches = caches or [None] * len(self.decoder)
+        for layer, keys_values, cache in zip(self.decoder, memory.keys_values, caches, strict=True):
+            x = layer(x, layout, keys_values, memory.layout, cache)
         hidden: Tensor = self.decoder_norm(x)
         return hidden
 
@@ -169,8 +151,8 @@ class Transformer(nn.Module):
         src, tgt = batch.src, batch.tgt_in
         memory = self._encode(self.source_embedding(src.ids, src.positions, src.longest), PackedLayout(src, src))
         x = self.target_embedding(tgt.ids, tgt.positions, tgt.longest)
-        layout = PackedLayout(tgt, tgt, causal=True)
-        return self._decode(x, layout, self._keys_values(memory), PackedLayout(tgt, src))
+        seen = Memory(self._keys_values(memory), PackedLayout(tgt, src))
+        return self._decode(x, PackedLayout(tgt, tgt, causal=True), seen)
 
     def cross_attention(self, src: Tensor, tgt_in: Tensor) -> Tensor:
         """Returns how much each target position takes from each source position, in every layer and head.
@@ -182,9 +164,8 @@ class Transformer(nn.Module):
         Returns:
             [L, B, H, T, S] fp32, the lowest layer first: rows sum to 1, source padding has 0.
         """
-        state, seen = self.start(src), list[Tensor]()
-        state.memory_layout = replace(state.memory_layout, seen=seen)
-        self.decode(tgt_in, state)
+        memory, seen = self.start(src), list[Tensor]()
+        self.decode(tgt_in, replace(memory, layout=replace(memory.layout, seen=seen)))
         return torch.stack(seen)
 
     def logits(self, hidden: Tensor) -> Tensor:
