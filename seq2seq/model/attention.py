@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq2seq.data.batch import Rows
+from seq2seq.model.dropout import dropout as drop
 from seq2seq.model.linear import project, project_by
 from seq2seq.model.positions import rotate
 
@@ -85,7 +86,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: AnyLayout, dropout: float = 
     weights = attention_weights(q, k, layout)
     if layout.seen is not None:
         layout.seen.append(weights.float())
-    return F.dropout(weights, dropout) @ v  # [B, H, T, E]
+    return (drop(weights, dropout) if dropout else weights) @ v  # [B, H, T, E]
 
 
 def attend_by_sentence(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Tensor:

@@ -3,6 +3,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from seq2seq.model.attention import KeyValueCache, Layout, MultiHeadAttention, attend, attention_weights
+from seq2seq.model.dropout import dropout
 
 
 def test_attention_equals_torch() -> None:
@@ -107,3 +108,14 @@ def test_weights_that_are_seen_are_fp32_and_without_dropout() -> None:
     assert layout.seen is not None
     assert layout.seen[0].dtype == torch.float32
     torch.testing.assert_close(layout.seen[0].sum(-1), torch.ones(1, 1, 4), atol=0.02, rtol=0)
+
+
+def test_weights_are_dropped_with_our_words_on_a_cpu() -> None:
+    torch.manual_seed(1)
+    q, k, v = torch.randn(2, 2, 3, 8), torch.randn(2, 2, 5, 8), torch.randn(2, 2, 5, 8)
+    weights = attention_weights(q, k, Layout())
+    torch.manual_seed(2)
+    expected = dropout(weights, 0.25) @ v
+    torch.manual_seed(2)
+    assert torch.equal(attend(q, k, v, Layout(), dropout=0.25), expected)
+    assert not torch.equal(expected, weights @ v)
