@@ -22,13 +22,16 @@ class Layout:
     """Which queries may attend to which keys in a padded batch.
 
     Attributes:
-        mask: bool, True = may attend, broadcastable to [B, H, queries, keys]; None: all may.
+        mask: bool, True = may attend, broadcastable to [B, H, queries, keys]; None: all may, unless `is_causal`.
         seen: collects the weights of every layer that attends by this layout, [B, H, queries, keys] fp32 before
             dropout, in the order in which they run; None: nobody looks.
+        is_causal: whether there are as many keys as queries, and query t may attend to keys 0 to t, neither more nor
+            less: what a kernel can be told without a mask. `mask`, where there is one, says the same.
     """
 
     mask: Tensor | None = None
     seen: list[Tensor] | None = None
+    is_causal: bool = False
 
     @classmethod
     def padded(cls, real: Tensor) -> "Layout":
@@ -39,9 +42,15 @@ class Layout:
     def causal(cls, length: int, device: torch.device, past: int = 0) -> "Layout":
         """Query t of `length` may attend to the `past` keys before them all and to keys 0 to t of their own.
 
-        Padding on the right needs no mask: no real token looks that far.
+        Padding on the right needs no mask: no real token looks that far. On a GPU a whole sentence needs none at all.
         """
-        return cls(torch.ones(length, past + length, dtype=torch.bool, device=device).tril(past))
+        mask = None if device.type != "cpu" and not past else _lower_triangle(length, past, device)
+        return cls(mask, is_causal=not past)
+
+
+def _lower_triangle(length: int, past: int, device: torch.device) -> Tensor:
+    """Returns the mask [T, past + T] of T queries that see the keys before them all and those up to their own."""
+    return torch.ones(length, past + length, dtype=torch.bool, device=device).tril(past)
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: AnyLayout, dropout: float = 
 
     On a CPU the products and the softmax stand apart: at sentence lengths that is several times faster, forward and
     backward, than the fused kernel. Elsewhere the fused kernel is used, except where somebody looks at the weights,
-    which it never writes down.
+    which it never writes down. It is given no mask where it can be told that attention is causal: FlashAttention takes
+    none.
 
     Args:
         q: [B, H, T, E] float; packed: [N, H, E].
@@ -82,7 +92,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: AnyLayout, dropout: float = 
     if isinstance(layout, PackedLayout):
         return (_attend_packed if q.device.type == "cuda" else attend_by_sentence)(q, k, v, layout)
     if q.device.type != "cpu" and layout.seen is None:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=layout.mask, dropout_p=dropout)
+        mask = None if layout.is_causal else layout.mask
+        return F.scaled_dot_product_attention(q, k, v, mask, dropout, layout.is_causal)
     weights = attention_weights(q, k, layout)
     if layout.seen is not None:
         layout.seen.append(weights.float())
@@ -125,8 +136,11 @@ def attention_weights(q: Tensor, k: Tensor, layout: Layout) -> Tensor:
         uniform weights.
     """
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # [B, H, T, S]
-    if layout.mask is not None:
-        scores = scores.masked_fill(~layout.mask, MASKED)
+    mask = layout.mask
+    if mask is None and layout.is_causal:
+        mask = _lower_triangle(q.shape[2], 0, q.device)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, MASKED)
     # In bf16 too the softmax is computed in fp32 inside the kernel; only its result is rounded.
     weights: Tensor = scores.softmax(dim=-1)
     return weights
