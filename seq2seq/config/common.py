@@ -101,7 +101,7 @@ class AnyTrainSettings(Section):
     batch_tokens: int = Field(default=25_000, ge=1)
     """Real target tokens in one optimizer step, over all ranks and micro-batches."""
     device_tokens: Count | Literal["auto"] = "auto"
-    """Tokens that a device holds at once, padding included, of pairs their longer side; auto: 8192, on a GPU 16384."""
+    """Tokens a device holds at once, padding included, of pairs their longer side; auto: 8192, on a GPU found by trial."""
     optimizer: Optimizer = "adam"
     """Update rule; adamw decays weights apart from the gradient."""
     betas: tuple[Share, Share] = (0.9, 0.98)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seq2seq.errors import Seq2SeqError
 
-# Padded tokens that fit on a device when the recipe says `auto`.
+# Padded tokens that fit on a device when the recipe says `auto`: on a GPU a first guess, which `train.trial` tries.
 AUTO_DEVICE_TOKENS = {"cpu": 8192, "cuda": 16384}
 
 # From this width on bf16 products gain more than the conversions around them cost (measured on AVX-512 with bf16).
@@ -34,7 +34,7 @@ def choose_precision(
 
 
 def choose_device_tokens(device_tokens: int | Literal["auto"], device: torch.device) -> int:
-    """Returns how many padded tokens of the longer side a device holds at once."""
+    """Returns how many padded tokens of the longer side a device holds at once, without trying."""
     return AUTO_DEVICE_TOKENS[device.type] if device_tokens == "auto" else device_tokens
 
 

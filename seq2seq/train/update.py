@@ -153,11 +153,15 @@ class Updater:
         return loss
 
     def _backward(self, step: Step, i: int, number: int) -> Tensor:
-        """Adds the gradient of a micro-batch's loss to the parameters' and returns the loss."""
-        batch = step.batch(i).to(self.ranks.device)
+        """`add_gradient` of a step's micro-batch, with the dropout that is its own."""
         torch.manual_seed(derive_seed(self.settings.seed, number - 1, i, "dropout"))
-        with autocast(self.precision, self.ranks.device):
-            summed = self.loss(batch)
+        return self.add_gradient(step.batch(i))
+
+    def add_gradient(self, batch: AnyBatch) -> Tensor:
+        """Adds the gradient of a micro-batch's loss to the parameters' and returns the loss."""
+        device = self.ranks.device
+        with autocast(self.precision, device):
+            summed = self.loss(batch.to(device))
         torch.autograd.backward(summed)
         return summed.detach()
 
