@@ -120,6 +120,21 @@ def test_every_system_is_trained(
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
+def test_batches_of_ours_are_prepared_within_the_turn(
+    tools: SimpleNamespace, plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = tools.ours.Ours(plan, "fp32")
+    prepared, trained = list[Any](), list[Any]()
+    real = ours.updater.loss
+    monkeypatch.setattr(ours.updater, "prepare", lambda batch: prepared.append(batch) or batch)
+    monkeypatch.setattr(ours.updater, "loss", lambda batch: trained.append(batch) or real(batch))
+    assert ours.turn() > 0
+    assert [batch.n_tokens for batch in trained] == [ours.steps[i].n_tokens for i in (2, 0, 1, 2)]
+    assert len(prepared) == 4
+    ours.profile(1)
+    assert len(prepared) == len(trained) == 5
+
+
 def test_windows_are_full(text_plan: Any) -> None:
     batches = text_plan.batches()
     assert all(isinstance(batch, TokenBatch) for batch in batches)

@@ -5,6 +5,7 @@ are as in ours; the rest is what one gets by default, in a process that nothing 
 """
 
 import importlib
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -37,9 +38,12 @@ class Peer(Trained):
         self.n_parameters = sum(parameter.numel() for parameter in self.parameters)
         self.optimizer = torch.optim.AdamW(self.parameters, lr=LEARNING_RATE, fused=True)
 
-    def step(self, i: int) -> None:
-        """Takes an optimizer step on batch `i`."""
-        batch = self.batches[i].to(self.device)
+    def take(self, numbers: Sequence[int]) -> None:
+        """Takes optimizer steps on batches, by their numbers."""
+        for number in numbers:
+            self._step(self.batches[number].to(self.device))
+
+    def _step(self, batch: Batch | TokenBatch) -> None:
         with autocast(self.precision, self.device):
             loss: Tensor = self.model(batch)
         torch.autograd.backward(loss)
