@@ -116,11 +116,18 @@ def _attend_packed(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Ten
     from torch.nn.attention.varlen import varlen_attn
 
     causal: dict[str, Any] = {}
-    if layout.causal:  # the argument's name depends on the version
-        named = inspect.signature(varlen_attn).parameters
-        causal = {"is_causal": True} if "is_causal" in named else {"window_size": (-1, 0)}
+    if layout.causal:
+        causal = {"is_causal": True} if _varlen_names_causal() else {"window_size": (-1, 0)}
     queries, keys = layout.queries, layout.keys
     return cast(Tensor, varlen_attn(q, k, v, queries.offsets, keys.offsets, queries.longest, keys.longest, **causal))
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _varlen_names_causal() -> bool:
+    """Says whether `varlen_attn` has an argument for causal attention, which depends on torch's version."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    return "is_causal" in inspect.signature(varlen_attn).parameters
 
 
 def attention_weights(q: Tensor, k: Tensor, layout: Layout) -> Tensor:

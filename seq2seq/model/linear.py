@@ -21,7 +21,7 @@ def project_by(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     Of few rows on a CPU, as in decoding, time goes into reading the matrix. oneDNN shares it among all threads, which
     PyTorch's product in fp32 does not.
     """
-    few = x.device.type == "cpu" and x.numel() <= FEW_ROWS * x.shape[-1] and not torch.is_grad_enabled()
+    few = x.device.type == "cpu" and not torch.is_grad_enabled() and x.numel() <= FEW_ROWS * x.shape[-1]
     if few and ONEDNN is not None:
         dtype = product_dtype(x)
         out: Tensor = ONEDNN(x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype), "none", [], "")
