@@ -1,7 +1,8 @@
-"""Measure the speed of training and translating: ours against others, in one run.
+"""Measure the speed of training, translating and generating: ours against others, in one run.
 
     python tools/benchmark.py train [--size tiny|base|big|gpt-124m] [--source FILE --target FILE]
     python tools/benchmark.py translate [MODEL --source FILE [--reference FILE]] [--beam-size 1,5] [--batch-size 1,64]
+    python tools/benchmark.py generate [--size gpt-124m] [--batch-size 1,32]
 
 Each system is alone in a process; they take turns, A B C, then C B A, each doing the same work once, so that whatever
 else the machine does meets all of them. What is told is the median of the rounds, ratios round by round.
@@ -13,10 +14,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from bench import train, translate
+from bench import generate, train, translate
 from seq2seq.errors import explain_error
 
-COMMANDS = {"train": train, "translate": translate}
+COMMANDS = {"train": train, "translate": translate, "generate": generate}
 
 
 def main() -> int:
