@@ -14,6 +14,7 @@ from conftest import make_pairs, write_pairs
 
 from bench.ctranslate2_system import vocabularies
 from bench.decoding import Decoding, batches, picture, rows_of, summarize
+from bench.first import command, first_line
 from bench.plan import Sizes
 from bench.translate_data import choose_lines, prepare_system, write_random_model
 from bench.translate_peer import PeerTranslator
@@ -180,6 +181,19 @@ def test_lengths_are_forced(
     assert [answer.tokens for answer in system.answer(list(plan.limits()))] == [8] * plan.n_lines
 
 
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_the_shortest_script_translates_as_the_system_does(name: str, plain: TrainedModel, tmp_path: Path) -> None:
+    plan = plan_for(plain, tmp_path, beam_size=2)
+    if name != "ours-fp32":
+        pytest.importorskip(name.partition("-")[0])
+    prepare_system(plan, name)
+    line = next(iter(plan.limits()))
+    taken, text = first_line(command(plan, name), line)
+    assert taken > 0.05
+    rows, _ = our_rows(plain, plan)
+    assert [text] == plain.tokenizer.decode_target([rows[0][:-1]])
+
+
 def test_ratios_compare_the_same_lines() -> None:
     seconds = {"ours-fp32": [1.0, 2.0], "ctranslate2-int8": [3.0, 4.0]}
     facts = {
@@ -246,11 +260,11 @@ def test_mistakes_are_named(arguments: list[str], message: str, capsys: pytest.C
 def test_command(plain: TrainedModel, tmp_path: Path) -> None:
     plan_for(plain, tmp_path)
     write_pairs(tmp_path, "test", make_pairs(6, seed=4))
-    command = [sys.executable, str(TOOLS / "benchmark.py"), "translate", str(tmp_path / "model"), "--threads", "1"]
-    command += ["--source", str(tmp_path / "test.en"), "--reference", str(tmp_path / "test.de"), "--device", "cpu"]
-    command += ["--rounds", "2", "--beam-size", "1,2", "--batch-size", "1", "--systems", "ours-fp32"]
-    command += ["--first", "1", "--json", str(tmp_path / "new/found.json")]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    words = [sys.executable, str(TOOLS / "benchmark.py"), "translate", str(tmp_path / "model"), "--threads", "1"]
+    words += ["--source", str(tmp_path / "test.en"), "--reference", str(tmp_path / "test.de"), "--device", "cpu"]
+    words += ["--rounds", "2", "--beam-size", "1,2", "--batch-size", "1", "--systems", "ours-fp32"]
+    words += ["--first", "1", "--json", str(tmp_path / "new/found.json")]
+    done = subprocess.run(words, capture_output=True, text=True, env=os.environ)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "new/found.json").read_text(encoding="utf-8"))
     assert [(one["beam_size"], one["batch_size"]) for one in found["tables"]] == [(1, 1), (2, 1)]
@@ -262,12 +276,12 @@ def test_command(plain: TrainedModel, tmp_path: Path) -> None:
             assert 0 < system["latency"]["p50"] <= system["latency"]["p95"]
             assert 0 <= system["bleu"] <= 100 and system["peak_resident_bytes"] > 2**26
     assert found["first"]["systems"]["ours-fp32"]["median"] > 0.5
-    for words in (
+    for said in (
         "6 sentences, real lengths, 2 rounds",
         "beam 2, single sentences",
         "time to first translation, beam 2",
     ):
-        assert words in done.stdout
+        assert said in done.stdout
     pytest.importorskip("matplotlib")
     picture(found, tmp_path / "found.png")
     assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")

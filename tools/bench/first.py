@@ -43,7 +43,7 @@ def first_translations(plan: TranslatePlan, names: Sequence[str], times: int) ->
         first_line(known[name], line)
     for i in range(times):
         for name in list(known) if i % 2 == 0 else list(known)[::-1]:
-            seconds[name].append(first_line(known[name], line))
+            seconds[name].append(first_line(known[name], line)[0])
             say(f"first translation, {i + 1} of {times}: {name} {seconds[name][-1]:.2f} s")
     if not known:
         return {}
@@ -94,8 +94,8 @@ def command(plan: TranslatePlan, name: str) -> list[str]:
     return [sys.executable, "-P", str(HERE / SCRIPTS[family]), json.dumps(asked)]
 
 
-def first_line(words: Sequence[str], line: str) -> float:
-    """Returns the seconds from the start of a command to the translation of a line.
+def first_line(words: Sequence[str], line: str) -> tuple[float, str]:
+    """Returns the seconds from the start of a command to the translation of a line, and the translation.
 
     Raises:
         Seq2SeqError: it wrote none.
@@ -110,7 +110,7 @@ def first_line(words: Sequence[str], line: str) -> float:
         said = process.stderr.read().decode(errors="replace")
     if process.returncode or not written.endswith(b"\n"):
         raise Seq2SeqError(f"{' '.join(words)}: {said}")
-    return taken
+    return taken, written.decode().rstrip("\n")
 
 
 def first_table(first: Mapping[str, Any], beam_size: int) -> str:

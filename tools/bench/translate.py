@@ -5,11 +5,11 @@ With MODEL, a trained model, lengths are real, and --reference adds BLEU.
 
 Timed is the way from text to text, the same SentencePiece included: of ours `Translator.translate_all`, of
 transformers `generate` on batches of like length, of CTranslate2 `translate_batch`, which makes such batches itself.
-All search alike: the same beams, scores divided by the length to the power of --length-penalty, and an end when as many
-hypotheses have ended as there are beams. Tokens are those that a system has computed for its own translations, by our
-ids, the end of the sentence included; ratios compare the time for the same sentences. With a batch of 1 each sentence
-is a call of its own, and its latency is told. `time to first translation` is that of a fresh process from its start to
-one translated sentence: our command, for the others the shortest script.
+All search alike: the same beams, scores divided by the length to the power of --length-penalty, and an end at the
+latest when as many hypotheses have ended as there are beams. Tokens are those that a system has computed for its own
+translations, by our ids, the end of the sentence included; ratios compare the time for the same sentences. With a
+batch of 1 each sentence is a call of its own, and its latency is told. `time to first translation` is that of a fresh
+process from its start to one translated sentence: our command, for the others the shortest script.
 """
 
 import argparse
