@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := runs/demo
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test test-slow check format bench clean
+.PHONY: demo test test-slow check format bench bench-translate bench-generate clean
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -46,6 +46,14 @@ format: .venv/.test
 bench: .venv/.bench  ## measures the speed of training, also of others; BENCH='--size tiny --rounds 9' ... changes what
 	$(BIN)/python tools/benchmark.py train --json runs/benchmark/train.json --picture runs/benchmark/train.png \
 		--profile $(BENCH)
+
+bench-translate: .venv/.bench  ## measures the speed of translating, also of others; BENCH as above
+	$(BIN)/python tools/benchmark.py translate --beam-size 1,5 --batch-size 1,64 \
+		--json runs/benchmark/translate.json --picture runs/benchmark/translate.png $(BENCH)
+
+bench-generate: .venv/.bench  ## measures the speed of a GPT that writes, also of another; BENCH as above
+	$(BIN)/python tools/benchmark.py generate --batch-size 1,32 \
+		--json runs/benchmark/generate.json --picture runs/benchmark/generate.png $(BENCH)
 
 clean:  ## removes what make installed; runs stay
 	rm -rf .venv build *.egg-info

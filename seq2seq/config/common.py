@@ -101,7 +101,7 @@ class AnyTrainSettings(Section):
     batch_tokens: int = Field(default=25_000, ge=1)
     """Real target tokens in one optimizer step, over all ranks and micro-batches."""
     device_tokens: Count | Literal["auto"] = "auto"
-    """Tokens that a device holds at once, padding included, of pairs their longer side; auto: 8192, on a GPU 16384."""
+    """Tokens a device holds at once, padding included, of pairs their longer side; auto: 8192, on a GPU by trial."""
     optimizer: Optimizer = "adam"
     """Update rule; adamw decays weights apart from the gradient."""
     betas: tuple[Share, Share] = (0.9, 0.98)
@@ -124,6 +124,8 @@ class AnyTrainSettings(Section):
     """Decay of the moving average of the weights that is validated and kept as best, such as 0.999; 0: none."""
     precision: Precision = "auto"
     """Number format of the forward pass; auto: bf16 where the hardware gains by it, else fp32."""
+    compile: bool = False
+    """Whether torch compiles the training loss: for speed on a GPU; it then takes a minute or more to start."""
     log_every: int = Field(default=100, ge=1)
     """Steps between two log lines."""
     validate_every: int = Field(default=1000, ge=1)

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from seq2seq.data.batch import pad_rows
 from seq2seq.decode.windows import dropped, window_start
-from seq2seq.model.cache import DecoderCache
+from seq2seq.model.attention import Layout
+from seq2seq.model.cache import DecoderCache, Memory
 from seq2seq.model.gpt import GPT, GPTState
 from seq2seq.model.transformer import Transformer
-from seq2seq.text.ids import PAD, Ids
+from seq2seq.text.ids import Ids
 
 MAX_SCORES = 2**26  # scores of the vocabulary that a batch holds at once (256 MiB)
 
@@ -32,7 +33,7 @@ class TransformerStepper:
         self._cache = DecoderCache(len(model.decoder), 1, self._device)
         self._begun = 0  # sources that have got a place
         self._encoded = 0  # sources that have been encoded, of which the last ones are:
-        self._ready: tuple[list[tuple[Tensor, Tensor]], Tensor] = ([], torch.empty(0))
+        self._ready = Memory([], Layout())
 
     def start(self, beam_size: int) -> int:
         """Encodes the first sources; see `beam.Stepper`."""
@@ -56,14 +57,15 @@ class TransformerStepper:
         while places:
             if self._begun == self._encoded:
                 chunk = self.sources[self._encoded : self._encoded + self.at_once]
-                src = pad_rows(chunk).to(self._device)
-                self._ready = self.model.start(src).keys_values, src != PAD
+                self._ready = self.model.start(pad_rows(chunk).to(self._device))
                 self._encoded += len(chunk)
-            memory, real = self._ready
-            first = len(real) - (self._encoded - self._begun)
-            part = slice(first, first + len(places))
-            n = len(real[part])
-            self._cache.put(places[:n], [(k[part], v[part]) for k, v in memory], real[part])
+            n = min(len(places), self._encoded - self._begun)
+            begun, left = slice(self._begun, self._begun + n), self._encoded - self._begun
+            first = len(self._ready.keys_values[0][0]) - left
+            part = slice(first, first + n)
+            keys_values = [(k[part], v[part]) for k, v in self._ready.keys_values]
+            lengths = [len(ids) for ids in self.sources[begun]]
+            self._cache.put(places[:n], Memory(keys_values, self._ready.layout), lengths)
             self._begun += n
             places = places[n:]
 

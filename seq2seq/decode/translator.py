@@ -19,6 +19,7 @@ from seq2seq.text.lines import in_chunks, is_blank
 from seq2seq.text.sentences import split_sentences
 
 EXTRA_LENGTH = 10  # tokens that a translation may have beyond max_length_ratio times its source
+QUEUE = 4  # times as many sentences as are decoded at once that make a group of their own worthwhile
 STREAM_LINES = 4096  # lines that `translate_stream` sorts by length together
 
 
@@ -180,10 +181,10 @@ class Translator:
         rows = max(1, MAX_SCORES // (self.decode.beam_size * self.tokenizer.target_vocab_size))
         rows = min(rows, self.batch_size or rows)
         found: list[list[Hypothesis]] = [[] for _ in sources]
-        for chosen in _of_like_length([len(ids) for ids in sources]):
-            at_once = min(rows, max(1, self.decode.batch_tokens // len(sources[chosen[0]])))
-            for i, hypotheses in zip(chosen, self._search_queue([sources[i] for i in chosen], at_once, n_best), strict=True):
-                found[i] = hypotheses
+        for chosen, at_once in _queues([len(ids) for ids in sources], self.decode.batch_tokens, rows):
+            hypotheses = self._search_queue([sources[i] for i in chosen], at_once, n_best)
+            for i, best in zip(chosen, hypotheses, strict=True):
+                found[i] = best
         return found
 
     def _search_queue(self, sources: Sequence[Ids], at_once: int, n_best: int) -> list[list[Hypothesis]]:
@@ -226,13 +227,25 @@ class Translator:
         return Translation(text, [Candidate(text, score, log_prob, tokens)], len(parts), truncated)
 
 
-def _of_like_length(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Yields groups of indices, the longest first, in each of which no length is above twice any other."""
+def _queues(lengths: Sequence[int], tokens: int, rows: int) -> Iterator[tuple[list[int], int]]:
+    """Yields groups of indices, the longest first, each with the number that is decoded at once.
+
+    That number follows from the longest of a group. A group ends where so many more are as short that twice as many at
+    once are worth waiting for the last ones of the group.
+
+    Args:
+        lengths: tokens of each source.
+        tokens: that are decoded at once at the most, padding included (a longer source comes alone).
+        rows: sources that are decoded at once at the most.
+    """
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     start = 0
     while start < len(order):
-        end = start
-        while end < len(order) and 2 * lengths[order[end]] >= lengths[order[start]]:
+        at_once, end = min(rows, max(1, tokens // lengths[order[start]])), start + 1
+        while end < len(order):
+            more = min(rows, tokens // lengths[order[end]])
+            if more >= 2 * at_once and len(order) - end >= QUEUE * more:
+                break
             end += 1
-        yield order[start:end]
+        yield order[start:end], at_once
         start = end

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq2seq.data.batch import Rows
+from seq2seq.model.dropout import dropout as drop
 from seq2seq.model.linear import Linear, project
 from seq2seq.model.positions import rotate
 
@@ -21,14 +22,17 @@ class Layout:
     """Which queries may attend to which keys in a padded batch.
 
     Attributes:
-        mask: broadcastable to [B, H, queries, keys]: bool, True = may attend, or fp32, added to the scores: 0 or MASKED;
-            None: all may.
+        mask: broadcastable to [B, H, queries, keys]: bool, True = may attend, or fp32, added to scores, 0 or MASKED; None:
+            all may, unless `is_causal`.
         seen: collects the weights of every layer that attends by this layout, [B, H, queries, keys] fp32 before
             dropout, in the order in which they run; None: nobody looks.
+        is_causal: whether there are as many keys as queries, and query t may attend to keys 0 to t, neither more nor
+            less: what a kernel can be told without a mask. `mask`, where there is one, says the same.
     """
 
     mask: Tensor | None = None
     seen: list[Tensor] | None = None
+    is_causal: bool = False
 
     @classmethod
     def padded(cls, real: Tensor) -> "Layout":
@@ -39,9 +43,15 @@ class Layout:
     def causal(cls, length: int, device: torch.device, past: int = 0) -> "Layout":
         """Query t of `length` may attend to the `past` keys before them all and to keys 0 to t of their own.
 
-        Padding on the right needs no mask: no real token looks that far.
+        Padding on the right needs no mask: no real token looks that far. On a GPU a whole sentence needs none at all.
         """
-        return cls(torch.ones(length, past + length, dtype=torch.bool, device=device).tril(past))
+        mask = None if device.type != "cpu" and not past else _lower_triangle(length, past, device)
+        return cls(mask, is_causal=not past)
+
+
+def _lower_triangle(length: int, past: int, device: torch.device) -> Tensor:
+    """Returns the mask [T, past + T] of T queries that see the keys before them all and those up to their own."""
+    return torch.ones(length, past + length, dtype=torch.bool, device=device).tril(past)
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: AnyLayout, dropout: float = 
 
     On a CPU the products and the softmax stand apart: at sentence lengths that is several times faster, forward and
     backward, than the fused kernel. Elsewhere the fused kernel is used, except where somebody looks at the weights,
-    which it never writes down.
+    which it never writes down. It is given no mask where it can be told that attention is causal: FlashAttention takes
+    none.
 
     Args:
         q: [B, H, T, E] float; packed: [N, H, E].
@@ -82,14 +93,14 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: AnyLayout, dropout: float = 
     if isinstance(layout, PackedLayout):
         return (_attend_packed if q.device.type == "cuda" else attend_by_sentence)(q, k, v, layout)
     if q.device.type != "cpu" and layout.seen is None:
-        mask = layout.mask
+        mask = None if layout.is_causal else layout.mask
         if mask is not None and mask.is_floating_point():
             mask = mask.to(q.dtype)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        return F.scaled_dot_product_attention(q, k, v, mask, dropout, layout.is_causal)
     weights = attention_weights(q, k, layout)
     if layout.seen is not None:
         layout.seen.append(weights.float())
-    return F.dropout(weights, dropout) @ v  # [B, H, T, E]
+    return (drop(weights, dropout) if dropout else weights) @ v  # [B, H, T, E]
 
 
 def attend_by_sentence(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Tensor:
@@ -108,11 +119,18 @@ def _attend_packed(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Ten
     from torch.nn.attention.varlen import varlen_attn
 
     causal: dict[str, Any] = {}
-    if layout.causal:  # the argument's name depends on the version
-        named = inspect.signature(varlen_attn).parameters
-        causal = {"is_causal": True} if "is_causal" in named else {"window_size": (-1, 0)}
+    if layout.causal:
+        causal = {"is_causal": True} if _varlen_names_causal() else {"window_size": (-1, 0)}
     queries, keys = layout.queries, layout.keys
     return cast(Tensor, varlen_attn(q, k, v, queries.offsets, keys.offsets, queries.longest, keys.longest, **causal))
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _varlen_names_causal() -> bool:
+    """Says whether `varlen_attn` has an argument for causal attention, which depends on torch's version."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    return "is_causal" in inspect.signature(varlen_attn).parameters
 
 
 def attention_weights(q: Tensor, k: Tensor, layout: Layout) -> Tensor:
@@ -129,6 +147,8 @@ def attention_weights(q: Tensor, k: Tensor, layout: Layout) -> Tensor:
     """
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # [B, H, T, S]
     mask = layout.mask
+    if mask is None and layout.is_causal:
+        mask = _lower_triangle(q.shape[2], 0, q.device)
     if mask is not None:
         scores = scores + mask if mask.is_floating_point() else scores.masked_fill(~mask, MASKED)
     # In bf16 too the softmax is computed in fp32 inside the kernel; only its result is rounded.

@@ -1,17 +1,19 @@
-"""What a decoder keeps between steps: keys and values of what it has read and of the source."""
+"""What a decoder keeps between steps: keys and values of what it has written and of the source."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from seq2seq.model.attention import MASKED, Layout
+from seq2seq.model.attention import MASKED, AnyLayout, Layout
 
-GROWTH = 16  # steps for which a cache keeps room
+GROWTH = 8  # steps by which a cache grows at least
 
 
 class KeyValueCache:
-    """Keys and values that one layer has computed so far, for N rows of a batch; room for more is kept ready."""
+    """Keys and values that one layer has computed so far, for N rows of a batch."""
 
     def __init__(self) -> None:
         self._length = 0
@@ -19,35 +21,64 @@ class KeyValueCache:
         self._keys = self._values = torch.empty(0)
 
     def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Appends the keys and values of T entries, two [N, H, T, E], and returns all there are, [N, H, P + T, E]."""
+        """Appends the keys and values of T positions, two [N, H, T, E], and returns all, [N, H, P + T, E]."""
         start, end = self._length, self._length + k.shape[2]
-        if start == 0 or end > self._keys.shape[3]:
-            self._grow(k, max(start + GROWTH * k.shape[2], 3 * start // 2))
-        self._keys[..., start:end] = k.transpose(2, 3)
+        if not start:
+            self._keys, self._values = _room(k.mT, 3, end + GROWTH), _room(v, 2, end + GROWTH)
+        elif end > self._keys.shape[3]:
+            more = max(end + GROWTH, 3 * start // 2) - self._keys.shape[3]
+            self._keys, self._values = F.pad(self._keys, (0, more)), F.pad(self._values, (0, 0, 0, more))
+        self._keys[..., start:end] = k.mT
         self._values[:, :, start:end] = v
         self._length = end
-        return self._keys[..., :end].transpose(2, 3), self._values[:, :, :end]
-
-    def _grow(self, like: Tensor, capacity: int) -> None:
-        """Makes room for `capacity` entries of rows like `like`, [N, H, T, E]."""
-        n, heads, _, width = like.shape
-        keys, values = like.new_zeros(n, heads, width, capacity), like.new_zeros(n, heads, capacity, width)
-        if self._length:
-            keys[..., : self._length] = self._keys[..., : self._length]
-            values[:, :, : self._length] = self._values[:, :, : self._length]
-        self._keys, self._values = keys, values
-
-    def drop(self, entries: int) -> None:
-        """Forgets the oldest entries."""
-        kept = slice(entries, self._length)
-        self._length -= entries
-        self._keys[..., : self._length] = self._keys[..., kept].clone()
-        self._values[:, :, : self._length] = self._values[:, :, kept].clone()
+        return self._keys[..., :end].mT, self._values[:, :, :end]
 
     def reorder(self, rows: Tensor) -> None:
         """Makes row i what row rows[i] was; rows: int64, any number of them."""
         if self._length:
             self._keys, self._values = _moved(self._keys, rows), _moved(self._values, rows)
+
+
+class RingCache:
+    """Keys and values of one decoder layer for the newest steps, K entries each: a new step replaces the oldest one.
+
+    All there is room for is always handed out: shapes then stay the same, for each of which oneDNN makes a program,
+    and no part of a tensor must be copied. A mask hides what is not written or not to be seen.
+
+    Attributes:
+        slot: where the entries of this step go.
+        room: entries.
+    """
+
+    def __init__(self) -> None:
+        self.slot = slice(0, 0)
+        self.room = 0
+        self._keys = self._values = torch.empty(0)  # [G, H, E, C] and [G, H, C, E]
+
+    def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Writes the keys and values of a step, two [G, H, K, E], and returns all there is room for, [G, H, C, E]."""
+        if not self._keys.numel():
+            self._keys, self._values = _room(k.mT, 3, self.room), _room(v, 2, self.room)
+        self._keys[..., self.slot] = k.mT
+        self._values[:, :, self.slot] = v
+        return self._keys.mT, self._values
+
+    def grow(self, oldest: int, entries: int) -> None:
+        """Makes room behind all there is; `oldest` is where the oldest entries are."""
+        self.room += entries
+        if self._keys.numel():
+            self._keys = F.pad(self._keys.roll(-oldest, 3), (0, entries))
+            self._values = F.pad(self._values.roll(-oldest, 2), (0, 0, 0, entries))
+
+    def reorder(self, rows: Tensor) -> None:
+        """Makes row i what row rows[i] was; rows: int64, any number of them."""
+        if self._keys.numel():
+            self._keys, self._values = _moved(self._keys, rows), _moved(self._values, rows)
+
+
+def _room(like: Tensor, dim: int, entries: int) -> Tensor:
+    """Returns zeros of a tensor's shape but for one dimension."""
+    return like.new_zeros([entries if i == dim else size for i, size in enumerate(like.shape)])
 
 
 def _moved(x: Tensor, rows: Tensor) -> Tensor:
@@ -58,6 +89,19 @@ def _moved(x: Tensor, rows: Tensor) -> Tensor:
     if len(places):
         x[places] = x[rows[places]]
     return x[: len(rows)]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the decoder sees of a batch of sources.
+
+    Attributes:
+        keys_values: for each layer keys and values, two [B, H, S, E]; packed: [M, H, E].
+        layout: which source positions are real.
+    """
+
+    keys_values: list[tuple[Tensor, Tensor]]
+    layout: AnyLayout
 
 
 class DecoderCache:
@@ -71,77 +115,90 @@ class DecoderCache:
         layers: of the decoder.
         beam_size: K.
         device: of the model.
+
+    Attributes:
+        layers: keys and values of each layer.
+        memory: of the sources.
+        positions: [G] int64, of the next token of each sentence.
+        longest: above all positions.
     """
 
     def __init__(self, layers: int, beam_size: int, device: torch.device) -> None:
         self.beam_size = beam_size
-        self.layers = [KeyValueCache() for _ in range(layers)]
-        self.memory = Memory([], Layout())  # of the sources, as far as the longest one goes
-        self.positions = torch.empty(0, dtype=torch.long, device=device)  # [G], of the next token
-        self.longest = 0  # above all positions
-        self._sources: list[tuple[Tensor, Tensor]] = []  # what `memory` is a part of, for longer sources
+        self.layers = [RingCache() for _ in range(layers)]
+        self.memory = Memory([], Layout())
+        self.positions = torch.empty(0, dtype=torch.long, device=device)
         self._source_lengths: list[int] = []  # of each place
-        self._source_mask = torch.empty(0, device=device)  # [G, 1, 1, S], added to scores
-        self._mask = torch.empty(0, 1, beam_size, 0, device=device)  # [G, 1, K, entries], added to scores
+        self._ages: list[int] = []  # steps since the sentence of a place began
+        self._next = 0  # where the entries of the next step go
+        self._mask = torch.empty(0, 1, beam_size, 0, device=device)  # [G, 1, K, C], added to scores
         # A beam sees its own entry of a step alone.
         own = torch.eye(beam_size, dtype=torch.bool, device=device)
         self._own = torch.zeros(beam_size, beam_size, device=device).masked_fill(~own, MASKED)  # [K, K]
-        self._begun: list[int] = []  # entries there were when the sentence of a place began
 
     @property
-    def memory_layout(self) -> Layout:
-        """Which source positions are real."""
-        return Layout(self._source_mask)
+    def longest(self) -> int:
+        """Above all positions."""
+        return max(self._ages)
 
     def step(self) -> Layout:
         """Makes room for an entry of each beam; returns which ones each beam may attend to, its own included."""
-        places = len(self._begun)
-        self._drop_what_none_sees()
-        self._mask = torch.cat([self._mask, self._own.expand(places, 1, -1, -1)], dim=3)
+        room, more = self._mask.shape[3], GROWTH * self.beam_size
+        if max(self._ages) * self.beam_size >= room:
+            for layer in self.layers:
+                layer.grow(self._next, more)
+            self._mask = F.pad(self._mask.roll(-self._next, 3), (0, more), value=MASKED)
+            self._next, room = room, room + more
+        slot = slice(self._next, self._next + self.beam_size)
+        self._next = slot.stop % room
+        for layer in self.layers:
+            layer.slot = slot
+        self._mask[..., slot] = self._own
+        self._ages = [age + 1 for age in self._ages]
         return Layout(self._mask)
 
     def advance(self) -> None:
         """Counts the tokens of a step."""
         self.positions = self.positions + 1
-        self.longest += 1
 
-    def _drop_what_none_sees(self) -> None:
-        oldest = min(self._begun)
-        if oldest >= max(GROWTH * self.beam_size, self._mask.shape[3] // 2):
-            for layer in self.layers:
-                layer.drop(oldest)
-            self._mask = self._mask[..., oldest:]
-            self._begun = [begun - oldest for begun in self._begun]
-            self.longest = int(self.positions.max())
-
-    def put(self, places: Sequence[int], memory: Sequence[tuple[Tensor, Tensor]], real: Tensor) -> None:
-        """Begins sentences at places whose sentences are done, or behind all others.
+    def put(self, places: Sequence[int], sources: Memory, lengths: Sequence[int]) -> None:
+        """Begins sentences: the first ones at all places, later ones where others are done.
 
         Args:
-            places: of n sentences; those behind the others in order.
-            memory: for each layer keys and values of their sources, two [n, H, S, E].
-            real: [n, S] bool, which source positions are no padding.
+            places: of n sentences.
+            sources: of the n sentences; none longer than the longest of the first ones.
+            lengths: tokens of each source.
         """
-        mask = torch.zeros(real.shape, device=real.device).masked_fill(~real, MASKED)[:, None, None]
-        if not self._begun:
-            # Contiguous as the products want them: keys [n, H, E, S], values [n, H, S, E].
-            self.memory = [(k.transpose(2, 3).contiguous().transpose(2, 3), v.contiguous()) for k, v in memory]
-            self._source_mask = mask
-            self._mask = self._mask.new_zeros(len(places), 1, self.beam_size, 0)
-            self.positions = self.positions.new_zeros(len(places))
-            self._begun = [0] * len(places)
+        if self._ages:
+            self._replace(places, sources, lengths)
             return
-        index = torch.tensor(places, device=real.device)
-        length = real.shape[1]
-        for (keys, values), (new_keys, new_values) in zip(self.memory, memory, strict=True):
-            keys[index, :, :length] = new_keys
-            values[index, :, :length] = new_values
-        self._source_mask[index] = MASKED
-        self._source_mask[index, :, :, :length] = mask
+        self._source_lengths, self._ages = list(lengths), [0] * len(places)
+        self._mask = self._mask.new_zeros(len(places), 1, self.beam_size, 0)
+        self.positions = self.positions.new_zeros(len(places))
+        self._see([(k.mT.contiguous().mT, v.contiguous()) for k, v in sources.keys_values])
+
+    def _replace(self, places: Sequence[int], sources: Memory, lengths: Sequence[int]) -> None:
+        index, keys_values = torch.tensor(places, device=self.positions.device), self.memory.keys_values
+        length = min(sources.keys_values[0][0].shape[2], keys_values[0][0].shape[2])
+        for (keys, values), (new_keys, new_values) in zip(keys_values, sources.keys_values, strict=True):
+            keys[index, :, :length] = new_keys[:, :, :length]
+            values[index, :, :length] = new_values[:, :, :length]
         self._mask[index] = MASKED
         self.positions[index] = 0
-        for place in places:
-            self._begun[place] = self._mask.shape[3]
+        for place, source_length in zip(places, lengths, strict=True):
+            self._ages[place], self._source_lengths[place] = 0, source_length
+        self._see(keys_values)
+
+    def _see(self, keys_values: list[tuple[Tensor, Tensor]]) -> None:
+        """Lets the decoder see sources, two [G, H, S, E] for each layer, of which no more is kept than needed."""
+        room, longest = keys_values[0][0].shape[2], max(self._source_lengths, default=0)
+        if 4 * longest <= 3 * room:
+            keys_values = [(k.mT[..., :longest].contiguous().mT, v[:, :, :longest].contiguous()) for k, v in keys_values]
+            room = longest
+        lengths = torch.tensor(self._source_lengths, device=self.positions.device)
+        behind = torch.arange(room, device=lengths.device) >= lengths[:, None]  # [G, S]
+        mask = torch.zeros(behind.shape, device=lengths.device).masked_fill(behind, MASKED)
+        self.memory = Memory(keys_values, Layout(mask[:, None, None]))
 
     def reorder(self, rows: Tensor) -> None:
         """Makes row i what row rows[i] was; the K rows of a sentence stay together, sentences may change places.
@@ -149,15 +206,13 @@ class DecoderCache:
         Args:
             rows: [N'] int64; a beam is a row of its sentence, place * K + beam.
         """
-        sentences = rows.view(-1, self.beam_size)[:, 0] // self.beam_size  # [G']
-        parents = rows % self.beam_size  # [N']
-        if not torch.equal(sentences, torch.arange(len(self._begun), device=rows.device)):
+        beams = rows.view(-1, self.beam_size)  # [G', K]
+        sentences = beams[:, 0] // self.beam_size  # [G']
+        if not torch.equal(sentences, torch.arange(len(self._ages), device=rows.device)):
             for layer in self.layers:
                 layer.reorder(sentences)
-            self.memory = [(_moved(k, sentences), _moved(v, sentences)) for k, v in self.memory]
-            self._source_mask = _moved(self._source_mask, sentences)
             self.positions = self.positions[sentences]
-            self._begun = [self._begun[i] for i in sentences.tolist()]
-        if self.beam_size > 1 or len(sentences) != len(self._mask):
-            groups = sentences[:, None].expand(-1, self.beam_size)
-            self._mask = self._mask[groups, 0, parents.view(-1, self.beam_size)][:, None]
+            self._ages = [self._ages[i] for i in sentences.tolist()]
+            self._source_lengths = [self._source_lengths[i] for i in sentences.tolist()]
+            self._see([(_moved(k, sentences), _moved(v, sentences)) for k, v in self.memory.keys_values])
+        self._mask = self._mask[sentences[:, None], 0, beams % self.beam_size][:, None]

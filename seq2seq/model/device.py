@@ -11,7 +11,7 @@ from seq2seq.errors import Seq2SeqError
 
 Precision = Literal["fp32", "bf16", "int8"]
 
-# Padded tokens that fit on a device when the recipe says `auto`.
+# Padded tokens that fit on a device when the recipe says `auto`: on a GPU a first guess, which `train.trial` tries.
 AUTO_DEVICE_TOKENS = {"cpu": 8192, "cuda": 16384}
 
 # From this width on bf16 products gain more than the conversions around them cost (measured on AVX-512 with bf16).
@@ -29,17 +29,17 @@ def choose_precision(
         return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if device.type == "cpu" and d_model >= worthwhile and _cpu_has_bf16() else "fp32"
+    return "bf16" if device.type == "cpu" and d_model >= worthwhile and cpu_has_bf16() else "fp32"
 
 
-def _cpu_has_bf16() -> bool:
+def cpu_has_bf16() -> bool:
     """Says whether the CPU has instructions for products in bf16."""
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def choose_device_tokens(device_tokens: int | Literal["auto"], device: torch.device) -> int:
-    """Returns how many padded tokens of the longer side a device holds at once."""
+    """Returns how many padded tokens of the longer side a device holds at once, without trying."""
     return AUTO_DEVICE_TOKENS[device.type] if device_tokens == "auto" else device_tokens
 
 
@@ -49,7 +49,7 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
     With int8, whose products by weights `linear.prepare_for_decoding` arranges, all others run in bf16 where the CPU
     has it.
     """
-    bf16 = precision == "bf16" or (precision == "int8" and _cpu_has_bf16())
+    bf16 = precision == "bf16" or (precision == "int8" and cpu_has_bf16())
     return torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
 
 

@@ -31,8 +31,11 @@ def kept(like: Tensor, probability: float) -> tuple[Tensor, float]:
 
 
 def dropout(x: Tensor, probability: float) -> Tensor:
-    """Zeroes entries [...] with a probability and scales the others up; see `kept`."""
-    if x.device.type != "cpu":
+    """Zeroes entries [...] with a probability and scales the others up; see `kept`.
+
+    Compiled code draws its own numbers, in one loop with what comes before and after.
+    """
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
         return F.dropout(x, probability)
     mask, factor = kept(x, probability)
     return x * mask.mul_(factor)

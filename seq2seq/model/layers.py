@@ -19,8 +19,7 @@ from seq2seq.model.dropout import Dropout, kept
 from seq2seq.model.linear import Linear, project
 
 Activation = Literal["relu", "gelu", "gelu_tanh"]
-ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "gelu_tanh": partial(F.gelu, approximate="tanh"),
 }
@@ -33,11 +32,15 @@ class FeedForward(nn.Module):
         super().__init__()
         self.inner = Linear(d_model, d_feedforward)
         self.outer = Linear(d_feedforward, d_model)
-        self.activation = ACTIVATIONS[activation]
+        self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [..., D] to [..., D]."""
-        return project(self.activation(project(x, self.inner)), self.outer)  # [..., D] -> [..., F] -> [..., D]
+        if self.activation == "relu":
+            hidden = project(x, self.inner, then="relu")  # [..., F]
+        else:
+            hidden = ACTIVATIONS[self.activation](project(x, self.inner))
+        return project(hidden, self.outer)
 
 
 class Residual(nn.Module):
@@ -57,7 +60,7 @@ class Residual(nn.Module):
         """Maps [..., D] to [..., D]."""
         if self.pre:
             out: Tensor = x + self.dropout(sublayer(self.norm(x)))
-        elif x.device.type == "cpu":
+        elif x.device.type == "cpu" and not torch.compiler.is_compiling():  # a compiler does it in one go by itself
             out = add_and_norm(x, sublayer(x), self.norm, self.dropout.probability if self.training else 0.0)
         else:
             out = self.norm(x + self.dropout(sublayer(x)))

@@ -1,17 +1,22 @@
 """The projections of a model: the one place that knows which kernel computes them."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq2seq.model.device import Precision, product_dtype
+from seq2seq.model.device import Precision, cpu_has_bf16, product_dtype
 
 FEW_ROWS = 32  # up to which oneDNN's own operator is faster (measured on AVX-512)
 ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)  # None in builds without oneDNN
 
-Product = Callable[[Tensor], Tensor]
+INT8_ENTRIES = 2**19  # of a matrix, from which on a product in int8 gains more than rounding its input costs
+LEVELS, TINY = 127.0, 1e-30  # steps on either side of 0; so that rows of zeros divide by something
+
+PostOp = Literal["none", "relu"]  # what is done to the result of a product, in oneDNN's words
+Product = Callable[[Tensor, PostOp], Tensor]
 
 
 class Linear(nn.Linear):
@@ -43,7 +48,7 @@ class Linear(nn.Linear):
         return found
 
 
-def project(x: Tensor, linear: Linear, part: range | None = None) -> Tensor:
+def project(x: Tensor, linear: Linear, part: range | None = None, then: PostOp = "none") -> Tensor:
     """Returns x W^T + b of rows [..., D] and a layer's W [F, D]: [..., F].
 
     Of few rows on a CPU, as in decoding, time goes into reading the matrix. oneDNN shares it among all threads, which
@@ -53,18 +58,20 @@ def project(x: Tensor, linear: Linear, part: range | None = None) -> Tensor:
         x: [..., D] float.
         linear: the layer.
         part: rows of W, and entries of b, that alone count; None: all.
+        then: what is done to the result.
     """
     if linear.precision is not None:
-        return linear.product(part)(x)
+        return linear.product(part)(x, then)
     weight, bias = linear.weight, linear.bias
     if part is not None:
         weight, bias = weight[part.start : part.stop], bias[part.start : part.stop]
-    few = x.device.type == "cpu" and x.numel() <= FEW_ROWS * x.shape[-1] and not torch.is_grad_enabled()
+    few = x.device.type == "cpu" and not torch.is_grad_enabled() and x.numel() <= FEW_ROWS * x.shape[-1]
     if few and ONEDNN is not None:
         dtype = product_dtype(x)
-        out: Tensor = ONEDNN(x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype), "none", [], "")
+        out: Tensor = ONEDNN(x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype), then, [], "")
         return out
-    return F.linear(x, weight, bias)
+    out = F.linear(x, weight, bias)
+    return out.relu() if then == "relu" else out
 
 
 def prepare_for_decoding(model: nn.Module, precision: Precision) -> None:
@@ -75,24 +82,46 @@ def prepare_for_decoding(model: nn.Module, precision: Precision) -> None:
 
 
 def _product(weight: Tensor, bias: Tensor | None, precision: Precision) -> Product:
-    """Returns a function that maps [..., D] to [..., F]: x weight^T + bias, in the format of `precision`."""
+    """Returns the product by a weight in the format of `precision`."""
     if precision == "int8":
-        return Int8Product(weight, bias)
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    weight = weight.to(dtype)
-    bias = None if bias is None else bias.to(dtype)
-    pack = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
-    if weight.device.type != "cpu" or ONEDNN is None or pack is None:
-        return lambda x: F.linear(x.to(dtype), weight, bias)
-    packed = pack(weight, None)  # in blocks, as oneDNN's kernels read it
-    return lambda x: ONEDNN(x.to(dtype), packed, bias, "none", [], "")
+        if weight.numel() >= INT8_ENTRIES:
+            return Int8Product(weight, bias)
+        precision = "bf16" if cpu_has_bf16() else "fp32"
+    return FloatProduct(weight, bias, torch.bfloat16 if precision == "bf16" else torch.float32)
+
+
+class FloatProduct:
+    """A product in fp32 or bf16.
+
+    Args:
+        weight: [F, D] float.
+        bias: [F] float.
+        dtype: of both sides and of the result; sums are fp32.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self.bias = None if bias is None else bias.to(dtype)
+        pack = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None) if weight.device.type == "cpu" else None
+        self.packed = pack is not None and ONEDNN is not None
+        # In blocks, as oneDNN's kernels read it.
+        self.weight = pack(weight.to(dtype), None) if pack and self.packed else weight.to(dtype)
+
+    def __call__(self, x: Tensor, then: PostOp) -> Tensor:
+        """Maps [..., D] to [..., F]."""
+        x = x.to(self.dtype)
+        if self.packed:
+            out: Tensor = ONEDNN(x, self.weight, self.bias, then, [], "")
+            return out
+        out = F.linear(x, self.weight, self.bias)
+        return out.relu() if then == "relu" else out
 
 
 class Int8Product:
-    """A product in 8-bit integers: four times as fast as in fp32 on CPUs that have instructions for it.
+    """A product in 8-bit integers: twice as fast as in bf16 on CPUs that have instructions for it.
 
     Each row of the weight and each row of the input is divided by the largest of its absolute values and rounded to
-    255 steps; sums are exact. Inputs are rounded on the fly.
+    255 steps, the input on the fly; sums are exact.
 
     Args:
         weight: [F, D] float.
@@ -100,24 +129,25 @@ class Int8Product:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self.scales = weight.abs().amax(1).float().clamp(min=TINY) / LEVELS  # [F]
-        rounded = (weight / self.scales[:, None]).round().to(torch.int8)
-        self.bias = torch.zeros(len(weight)) if bias is None else bias.float()
-        self.zeros = torch.zeros(len(weight), dtype=torch.long)
+        scales = weight.abs().amax(1).float().clamp(min=TINY) / LEVELS  # [F]
+        rounded = (weight / scales[:, None]).round().to(torch.int8)
+        self.scales, self.zeros = scales, torch.zeros(len(weight), dtype=torch.long)
+        self.bias = weight.new_zeros(len(weight)) if bias is None else bias
         self.packed = torch.ops.onednn.qlinear_prepack(rounded, None)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Maps [..., D] to [..., F], in the dtype of products."""
+    def __call__(self, x: Tensor, then: PostOp) -> Tensor:
+        """Maps [..., D] to [..., F], in the format of products."""
         dtype = product_dtype(x)
         rows = x.reshape(-1, x.shape[-1])
-        scales = rows.abs().amax(1, keepdim=True).float().clamp_(min=TINY).div_(LEVELS)  # [N, 1]
-        # Unsigned, shifted by 128: what the instructions multiply. Adding a half and cutting off rounds.
-        rounded = (rows / scales).add_(128.5).to(torch.uint8)
+        # On a CPU fp32 is converted, compared and rounded several times faster than bf16.
+        rows = rows.float() if dtype != torch.float32 else rows.clone()
+        scales = rows.abs().amax(1, keepdim=True).clamp_(min=TINY).div_(LEVELS)  # [N, 1]
+        rounded = rows.mul_(scales.reciprocal()).round_().to(torch.int8)
+        rounded = rounded.view(torch.uint8).add_(128)  # one side must be unsigned: the same numbers, 128 above
         sums = torch.ops.onednn.qlinear_pointwise(
-            rounded, 1.0, 128, self.packed, self.scales, self.zeros, None, 1.0, 0, torch.float32, "none", [], ""
+            rounded, 1.0, 128, self.packed, self.scales, self.zeros, None, 1.0, 0, dtype, "none", [], ""
         )
-        out = torch.addcmul(self.bias, sums, scales)
-        return out.to(dtype).view(*x.shape[:-1], -1)
-
-
-LEVELS, TINY = 127.0, 1e-30
+        if self.bias.dtype != dtype:
+            self.bias = self.bias.to(dtype)
+        out = torch.addcmul(self.bias, sums, scales.to(dtype))
+        return (out.relu_() if then == "relu" else out).view(*x.shape[:-1], -1)

@@ -12,6 +12,7 @@ from seq2seq.text.ids import PAD
 ROWS = 512  # whose scores over the vocabulary are computed together
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # its loop would be compiled for each number of rows
 def projected_loss(hidden: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Returns the summed cross-entropy of hidden @ weight^T, the target distribution smoothed over the vocabulary.
 
@@ -72,6 +73,7 @@ class _ProjectedLoss(torch.autograd.Function):
         return d_rows * outer[0].to(d_rows.dtype), d_weight * outer[0], None, None, None
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # as `projected_loss`
 def r_drop_loss(logits: Tensor, targets: Tensor, label_smoothing: float, weight: float) -> Tensor:
     """Returns the loss of two dropout passes over the same tokens, drawn together: R-Drop (Liang et al. 2021).
 

@@ -37,6 +37,9 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     Returns:
         [B, H, T, E] in the dtype of `x`, computed in fp32.
     """
+    if torch.compiler.is_compiling():  # compiled, four products are one loop; complex numbers are not compiled
+        sine, cosine, first, second = rotation[..., ::2], rotation[..., 1::2], x[..., ::2].float(), x[..., 1::2].float()
+        return torch.stack([first * cosine - second * sine, first * sine + second * cosine], -1).flatten(-2).type_as(x)
     # A point is a complex number, and turning it one product: measured on a CPU three times as fast as four.
     turns = torch.view_as_complex(rotation.view(*rotation.shape[:-1], -1, 2).flip(-1))  # [T, E/2]: cosine + i sine
     points = torch.view_as_complex(x.float().view(*x.shape[:-1], -1, 2))  # [B, H, T, E/2]

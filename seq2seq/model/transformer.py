@@ -1,7 +1,7 @@
 """The encoder-decoder Transformer of *Attention Is All You Need*."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from seq2seq.config import ModelSettings
 from seq2seq.data.batch import Batch, PackedBatch
 from seq2seq.model.attention import AnyLayout, Layout, PackedLayout
-from seq2seq.model.cache import DecoderCache, KeyValueCache
+from seq2seq.model.cache import DecoderCache, KeyValueCache, Memory
 from seq2seq.model.device import in_precision
 from seq2seq.model.dropout import Dropout
 from seq2seq.model.layers import DecoderLayer, SelfAttentionLayer
@@ -18,19 +18,6 @@ from seq2seq.model.linear import Linear, project
 from seq2seq.model.loss import projected_loss, r_drop_loss
 from seq2seq.model.positions import SinusoidalPositions
 from seq2seq.text.ids import PAD
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What the decoder sees of a batch of sources.
-
-    Attributes:
-        keys_values: for each layer keys and values, two [B, H, S, E]; packed two [M, H, E].
-        layout: which source positions are real.
-    """
-
-    keys_values: list[tuple[Tensor, Tensor]]
-    layout: AnyLayout
 
 
 class Embedding(nn.Module):
@@ -132,8 +119,9 @@ class Transformer(nn.Module):
 
     def step(self, tokens: Tensor, cache: DecoderCache) -> Tensor:
         """Maps the newest token of each beam, [G, K] int64, to hidden rows [G, K, D], by what is in the cache."""
-        x = self.target_embedding(tokens, cache.positions[:, None].expand_as(tokens), cache.longest + 1)
-        hidden = self._decode(x, cache.step(), Memory(cache.memory, cache.memory_layout), cache.layers)
+        layout = cache.step()
+        x = self.target_embedding(tokens, cache.positions[:, None].expand_as(tokens), cache.longest)
+        hidden = self._decode(x, layout, cache.memory, cache.layers)
         cache.advance()
         return hidden
 

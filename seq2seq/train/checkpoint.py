@@ -55,6 +55,7 @@ class Progress:
         best_step: where it was reached.
         bad_validations: validations since then.
         validated_step: of the last validation.
+        device_tokens: that a trial has found to fit on the devices; None: there was none.
     """
 
     step: int = 0
@@ -68,6 +69,7 @@ class Progress:
     best_step: int = 0
     bad_validations: int = 0
     validated_step: int = 0
+    device_tokens: int | None = None
 
 
 @dataclass(frozen=True)

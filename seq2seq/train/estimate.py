@@ -9,6 +9,8 @@ from seq2seq.train.initial import freeze, initial_tokenizer
 from seq2seq.train.monitor import logging_to
 from seq2seq.train.task import Data, open_task
 
+GUESS = " (a guess: training finds by trial how many fit)"
+
 
 def estimate(settings: Settings, device_name: str = "auto") -> str:
     """Prepares the data of a recipe (they stay in the cache) and returns sizes and estimates as text.
@@ -27,12 +29,13 @@ def estimate(settings: Settings, device_name: str = "auto") -> str:
     n_trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     device_tokens = choose_device_tokens(settings.train.device_tokens, device)
     memory = _memory(settings, n_parameters, n_trained, task.held_per_token(), device_tokens)
+    by_trial = settings.train.device_tokens == "auto" and device.type == "cuda"
     rows = [
         ("vocabulary", task.vocabulary()),
         ("parameters", f"{n_parameters:,}" + (f", {n_trained:,} of them trained" if settings.train.freeze else "")),
         *task.facts(),
         *_epochs(settings, task.data(device_tokens, 1)),
-        ("device", f"{device}, {precision}, at most {device_tokens:,} tokens at once"),
+        ("device", f"{device}, {precision}, at most {device_tokens:,} tokens at once{GUESS if by_trial else ''}"),
         ("memory, estimated", f"{memory / 2**20:,.0f} MiB"),
     ]
     width = max(len(name) for name, _ in rows)

@@ -6,17 +6,19 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seq2seq.config import LanguageModelSettings
-from seq2seq.data.batch import AnyBatch
+from seq2seq.data.batch import AnyBatch, TokenBatch
 from seq2seq.data.blocks import BlockData, Blocks, StoredBlocks, StreamedBlocks
 from seq2seq.data.store import cache_folder
 from seq2seq.data.tokens import TokenStore, describe_text, no_text, open_token_store
 from seq2seq.files import fingerprint
 from seq2seq.model.folder import AnyTrained, TrainedGPT, build_model
 from seq2seq.text.documents import Documents, open_documents, split
+from seq2seq.text.ids import EOS
 from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train.checkpoint import Checkpoint
 from seq2seq.train.perplexity import TextValidator
@@ -76,6 +78,12 @@ class LanguageModelTask:
         model = build_model(self.settings, self.tokenizer).to(device)
         self.trained = TrainedGPT(model, self.tokenizer, self.settings)
         return self.trained
+
+    def trial_batches(self, device_tokens: int) -> list[AnyBatch]:
+        """Returns whole windows, as many as fit: most are alike."""
+        context, vocab_size = self.settings.model.context, self.tokenizer.target_vocab_size
+        shape = max(1, device_tokens // context), context + 1
+        return [TokenBatch.from_ids(list(np.random.default_rng(0).integers(EOS + 1, vocab_size, shape)))]
 
     def loss(self, batch: AnyBatch) -> Tensor:
         """Returns the summed loss."""

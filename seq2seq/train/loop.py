@@ -18,7 +18,7 @@ from seq2seq.data.order import Step
 from seq2seq.errors import ModelError, RunError
 from seq2seq.files import atomic_folder, lock
 from seq2seq.memory import release_freed_memory
-from seq2seq.model.device import TRAINING_WIDTH, choose_device_tokens, choose_precision
+from seq2seq.model.device import TRAINING_WIDTH, choose_precision
 from seq2seq.model.folder import (
     canonical_weights,
     checkpoint_folders,
@@ -41,6 +41,7 @@ from seq2seq.train.distributed import Ranks
 from seq2seq.train.initial import freeze, initial_model
 from seq2seq.train.monitor import Monitor, logging_to, read_status, write_status
 from seq2seq.train.task import open_task
+from seq2seq.train.trial import settle_device_tokens
 from seq2seq.train.update import Update, Updater
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,6 @@ class Trainer:
         taken = checkpoint.tokenizer() if checkpoint else initial.tokenizer if initial else None
         with ranks.main_first():
             self.task = open_task(settings, taken)
-        self.device_tokens = choose_device_tokens(train.device_tokens, ranks.device)
         self.precision: Literal["fp32", "bf16"] = choose_precision(
             train.precision, ranks.device, settings.model.d_model, TRAINING_WIDTH
         )
@@ -140,7 +140,6 @@ class Trainer:
         }
         if ranks.device.type == "cpu":  # the number of threads decides in which order sums are rounded
             self.conditions["threads"] = torch.get_num_threads()
-        self.data = self.task.data(self.device_tokens, ranks.world_size)
         torch.manual_seed(settings.seed)
         self.trained = self.task.build(ranks.device, checkpoint or initial)
         self.model = self.trained.model
@@ -149,8 +148,10 @@ class Trainer:
             log.info("starting from %s, its tokenizer taken along", train.init_from)
         freeze(self.model, train.freeze)
         self.updater = Updater(self.model, settings, ranks, self.precision, self.task.loss)
+        self.progress = checkpoint.progress if checkpoint else Progress()
+        self.device_tokens = settle_device_tokens(self.task, self.updater, self.progress)
+        self.data = self.task.data(self.device_tokens, ranks.world_size)
         self.validator = self.task.validator(self.device_tokens, self.precision)
-        self.progress = Progress()
         self._unread: list[Update] = []
         if checkpoint:
             self._resume(checkpoint, accept)
@@ -163,7 +164,6 @@ class Trainer:
         changed = {key: (before.get(key), now) for key, now in self.conditions.items() if now != before.get(key)}
         refuse_changes(self.folder, changed, accept)
         self.updater.restore(checkpoint.folder)
-        self.progress = checkpoint.progress
         # The best value of a finished run may be that of its average, which came after the checkpoint.
         best = read_status(self.folder).get(f"best_{self.settings.train.best_metric}")
         self.progress.best_value = self.progress.best_value if best is None else best

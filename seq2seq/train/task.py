@@ -86,6 +86,9 @@ class Task(Protocol):
     def build(self, device: torch.device, before: Checkpoint | AnyTrained | None) -> AnyTrained:
         """Builds the model with random weights; `before` is what it goes on from."""
 
+    def trial_batches(self, device_tokens: int) -> list[AnyBatch]:
+        """Returns micro-batches of random ids as large as any that a device gets which holds so many padded tokens."""
+
     def loss(self, batch: AnyBatch) -> Tensor:
         """Returns the built model's summed loss of a batch, in nats, as it is trained on."""
 

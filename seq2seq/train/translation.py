@@ -3,18 +3,23 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seq2seq.config import TranslationSettings
-from seq2seq.data.batch import AnyBatch
+from seq2seq.data.batch import AnyBatch, Batch
 from seq2seq.data.order import TrainingData
+from seq2seq.data.pools import varies
 from seq2seq.data.store import describe_counts
 from seq2seq.model.folder import AnyTrained, TrainedModel, build_model
+from seq2seq.text.ids import EOS
 from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train.checkpoint import Checkpoint
 from seq2seq.train.prepare import HeldOut, prepare
 from seq2seq.train.validate import TranslationValidator
+
+SHORT = 16  # tokens of the short sentences in a trial of how much fits
 
 
 class TranslationTask:
@@ -33,9 +38,12 @@ class TranslationTask:
 
     def data(self, device_tokens: int, world_size: int) -> TrainingData:
         """Returns the pairs in the order in which they are trained on."""
-        train = self.settings.train
-        held = device_tokens // 2 if train.r_drop else device_tokens  # R-Drop holds each pair twice
-        return TrainingData(self.prepared.pools, self.settings.seed, train.batch_tokens, held, world_size)
+        held, batch_tokens = self._held(device_tokens), self.settings.train.batch_tokens
+        return TrainingData(self.prepared.pools, self.settings.seed, batch_tokens, held, world_size)
+
+    def _held(self, device_tokens: int) -> int:
+        """Returns how many padded tokens of pairs a device holds: R-Drop holds each pair twice."""
+        return device_tokens // 2 if self.settings.train.r_drop else device_tokens
 
     def build(self, device: torch.device, before: Checkpoint | AnyTrained | None) -> TrainedModel:
         """Builds the model; what it was trained on before counts for the longest source."""
@@ -45,6 +53,22 @@ class TranslationTask:
             longest = max(longest, before.max_source_length)
         self.trained = TrainedModel(model, self.tokenizer, self.settings, longest)
         return self.trained
+
+    def trial_batches(self, device_tokens: int) -> list[AnyBatch]:
+        """Returns as many of the longest pairs as fit, and as many short ones."""
+        data, stores, held = self.settings.data, self.prepared.stores, self._held(device_tokens)
+        longest = data.max_length  # of pairs that vary or come in streams
+        if stores and not varies(self.settings.tokenizer.sample_alpha, data.noise):
+            longest = max(int(max(store.source_lengths.max(), store.target_lengths.max())) for store in stores)
+        return [self._random_pairs(max(1, held // length), length) for length in (longest, min(longest, SHORT))]
+
+    def _random_pairs(self, n: int, length: int) -> Batch:
+        """Returns pairs of random ids, both sides of which have the same length, eos included."""
+        random, vocab = np.random.default_rng(0), self.tokenizer
+        ids = [random.integers(EOS + 1, v, (n, length)) for v in (vocab.source_vocab_size, vocab.target_vocab_size)]
+        for side in ids:
+            side[:, -1] = EOS
+        return Batch.from_ids(list(ids[0]), list(ids[1]))
 
     def loss(self, batch: AnyBatch) -> Tensor:
         """Returns the summed loss with label smoothing and R-Drop."""

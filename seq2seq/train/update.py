@@ -17,6 +17,7 @@ from seq2seq.data.permutation import derive_seed
 from seq2seq.errors import DivergedError
 from seq2seq.model.device import autocast
 from seq2seq.model.folder import canonical_weights, load_weights, save_tensors
+from seq2seq.train.compiled import compiled
 from seq2seq.train.distributed import Ranks
 from seq2seq.train.ema import MovingAverage
 from seq2seq.train.optimizer import build_optimizer, learning_rate, optimizer_tensors, set_optimizer_tensors
@@ -89,7 +90,7 @@ class Updater:
         self.settings = settings
         self.ranks = ranks
         self.precision = precision
-        self.loss = loss
+        self.loss = compiled(loss, ranks.device) if settings.train.compile else loss
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = build_optimizer(model, settings.train)
         decay = settings.train.ema_decay
@@ -153,11 +154,15 @@ class Updater:
         return loss
 
     def _backward(self, step: Step, i: int, number: int) -> Tensor:
-        """Adds the gradient of a micro-batch's loss to the parameters' and returns the loss."""
-        batch = step.batch(i).to(self.ranks.device)
+        """`add_gradient` of a step's micro-batch, with the dropout that is its own."""
         torch.manual_seed(derive_seed(self.settings.seed, number - 1, i, "dropout"))
-        with autocast(self.precision, self.ranks.device):
-            summed = self.loss(batch)
+        return self.add_gradient(step.batch(i))
+
+    def add_gradient(self, batch: AnyBatch) -> Tensor:
+        """Adds the gradient of a micro-batch's loss to the parameters' and returns the loss."""
+        device = self.ranks.device
+        with autocast(self.precision, device):
+            summed = self.loss(batch.to(device))
         torch.autograd.backward(summed)
         return summed.detach()
 

@@ -1,8 +1,13 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from seq2seq.model.attention import KeyValueCache, Layout, MultiHeadAttention, attend, attention_weights
+from seq2seq.model.dropout import dropout
 
 
 def test_attention_equals_torch() -> None:
@@ -107,3 +112,51 @@ def test_weights_that_are_seen_are_fp32_and_without_dropout() -> None:
     assert layout.seen is not None
     assert layout.seen[0].dtype == torch.float32
     torch.testing.assert_close(layout.seen[0].sum(-1), torch.ones(1, 1, 4), atol=0.02, rtol=0)
+
+
+def test_weights_are_dropped_with_our_words_on_a_cpu() -> None:
+    torch.manual_seed(1)
+    q, k, v = torch.randn(2, 2, 3, 8), torch.randn(2, 2, 5, 8), torch.randn(2, 2, 5, 8)
+    weights = attention_weights(q, k, Layout())
+    torch.manual_seed(2)
+    expected = dropout(weights, 0.25) @ v
+    torch.manual_seed(2)
+    assert torch.equal(attend(q, k, v, Layout(), dropout=0.25), expected)
+    assert not torch.equal(expected, weights @ v)
+
+
+@pytest.mark.parametrize(
+    ("layout", "is_causal"),
+    [
+        (lambda device: Layout.causal(4, device), True),
+        (lambda device: Layout.causal(4, device, past=3), False),
+        (lambda device: Layout.padded(torch.tensor([[True, True, False, False], [True] * 4], device=device)), False),
+        (lambda device: Layout(), False),
+    ],
+)
+def test_fused_kernel_is_told_what_is_causal(
+    layout: Callable[[torch.device], Layout], is_causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU's kernel is given, seen on a device without numbers, gives on a CPU what we compute there."""
+    torch.manual_seed(1)
+    cpu, told = layout(torch.device("cpu")), list[tuple[Any, ...]]()
+    keys = 7 if cpu.mask is not None and cpu.mask.shape[-1] == 7 else 4
+    q, k, v = torch.randn(2, 2, 4, 8), torch.randn(2, 2, keys, 8), torch.randn(2, 2, keys, 8)
+    fused = F.scaled_dot_product_attention
+    with monkeypatch.context() as patch:
+        patch.setattr(F, "scaled_dot_product_attention", lambda q, *others: told.append(others) or q)
+        attend(q.to("meta"), k.to("meta"), v.to("meta"), layout(torch.device("meta")), dropout=0.1)
+    ((_, _, mask, probability, causal),) = told
+    assert (causal, probability) == (is_causal, 0.1)
+    assert mask is None if is_causal or cpu.mask is None else mask.shape == cpu.mask.shape
+    torch.testing.assert_close(fused(q, k, v, None if is_causal else cpu.mask, 0.0, causal), attend(q, k, v, cpu))
+
+
+def test_causal_weights_are_the_same_without_a_mask() -> None:
+    """A layout made for a GPU has no mask; where somebody looks at the weights, the triangle is made."""
+    torch.manual_seed(1)
+    q, k = torch.randn(2, 2, 5, 8), torch.randn(2, 2, 5, 8)
+    assert Layout.causal(5, torch.device("meta")).mask is None
+    assert torch.equal(
+        attention_weights(q, k, Layout(is_causal=True)), attention_weights(q, k, Layout.causal(5, q.device))
+    )

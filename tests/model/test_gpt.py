@@ -1,7 +1,6 @@
 """Parity with transformers' GPT-2 and GPT by copied weights, and what holds for every kind of GPT."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from bench.gpt2_model import copy_to_gpt2, gpt2_config, gpt2_pairs
 from seq2seq.config import GPTSettings
 from seq2seq.data.batch import TokenBatch
 from seq2seq.model.gpt import GPT
@@ -35,44 +35,22 @@ def tokens() -> Tensor:
     return torch.randint(1, V, (3, CONTEXT), generator=torch.Generator().manual_seed(1))
 
 
-def pairs_with_theirs(ours: GPT, theirs: nn.Module) -> Iterator[tuple[Tensor, Tensor, bool]]:
-    """Yields parameters of ours and theirs that correspond, and whether theirs are transposed."""
-    root = theirs.transformer
-    top = ("wte", "wpe", "ln_f") if hasattr(root, "wte") else ("tokens_embed", "positions_embed", "")
-    for module, name in zip((ours.token_embedding, ours.position_embedding, ours.norm), top, strict=True):
-        yield from ((value, root.get_parameter(f"{name}.{kind}"), False) for kind, value in module.named_parameters())
-    names = {
-        "self_attention.qkv": "attn.c_attn",
-        "self_attention.out": "attn.c_proj",
-        "self_attention_residual.norm": "ln_1",
-        "feed_forward.inner": "mlp.c_fc",
-        "feed_forward.outer": "mlp.c_proj",
-        "feed_forward_residual.norm": "ln_2",
-    }
-    for name, value in ours.layers.named_parameters():
-        number, rest = name.split(".", 1)
-        inside, kind = rest.rsplit(".", 1)
-        yield value, root.get_parameter(f"h.{number}.{names[inside]}.{kind}"), value.dim() == 2
-
-
 def build_theirs(norm: str) -> Any:
     transformers = pytest.importorskip("transformers")
+    if norm == "pre":
+        config = gpt2_config(build().settings, V, attn_implementation="eager")
+        return transformers.GPT2LMHeadModel(config).eval()
     sizes = {"vocab_size": V, "n_positions": CONTEXT, "n_embd": D, "n_layer": L, "n_head": H}
     rates = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-    if norm == "pre":
-        config = transformers.GPT2Config(**sizes, **rates, attn_implementation="eager")
-        return transformers.GPT2LMHeadModel(config).eval()
     return transformers.OpenAIGPTLMHeadModel(transformers.OpenAIGPTConfig(**sizes, **rates)).eval()
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])  # GPT-2 and GPT
 def test_parity_with_transformers(norm: str, tokens: Tensor) -> None:
     ours, theirs = build(norm=norm), build_theirs(norm)
-    matched = list(pairs_with_theirs(ours, theirs))
+    matched = list(gpt2_pairs(ours, theirs))
     assert len(matched) == len(list(ours.parameters())) == len(list(theirs.parameters()))
-    with torch.no_grad():
-        for a, b, transposed in matched:
-            b.copy_(a.T if transposed else a)
+    copy_to_gpt2(ours, theirs)
     logits = theirs(tokens).logits
     torch.testing.assert_close(ours.logits(ours.hidden(tokens)), logits, atol=1e-5, rtol=0)
     targets = tokens.roll(-1, dims=1)
@@ -88,9 +66,8 @@ def test_parity_with_transformers(norm: str, tokens: Tensor) -> None:
 
 def test_parity_with_transformers_cache(tokens: Tensor) -> None:
     ours, theirs = build(), build_theirs("pre")
+    copy_to_gpt2(ours, theirs)
     with torch.no_grad():
-        for a, b, transposed in pairs_with_theirs(ours, theirs):
-            b.copy_(a.T if transposed else a)
         state, cache = ours.start(), None
         for piece in tokens.split([5, 3, 1, 1, 1, 1], dim=1):
             out = theirs(piece, past_key_values=cache, use_cache=True)

@@ -1,6 +1,7 @@
 """Parity with torch.nn.Transformer and transformers' MarianMTModel by copied weights."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.marian_model import copy_to_marian, marian_config, marian_pairs
 from seq2seq.config import ModelSettings
 from seq2seq.data.batch import Batch
 from seq2seq.model.attention import Layout, MultiHeadAttention
@@ -26,12 +28,14 @@ def batch() -> Batch:
     return Batch.from_ids(rows[:3], rows[3:])
 
 
+def sizes(**changes: Any) -> ModelSettings:
+    values = {"layers": L, "d_model": D, "heads": H, "d_feedforward": F_WIDTH, "dropout": 0.0}
+    return ModelSettings.model_validate(values | changes)
+
+
 def build(norm: str = "post", activation: str = "relu", shared: bool = True, tie: bool = True) -> Transformer:
     torch.manual_seed(7)
-    settings = ModelSettings.model_validate(
-        {"layers": L, "d_model": D, "heads": H, "d_feedforward": F_WIDTH, "dropout": 0.0, "norm": norm}
-        | {"activation": activation, "tie_embeddings": tie}
-    )
+    settings = sizes(norm=norm, activation=activation, tie_embeddings=tie)
     model = Transformer(settings, V, V, shared)
     for parameter in model.parameters():  # biases and gains are otherwise 0 and 1, which hides mistakes
         if parameter.dim() == 1:
@@ -104,47 +108,9 @@ def test_parity_with_torch(norm: str, activation: str, batch: Batch) -> None:
 
 def test_parity_with_marian(batch: Batch) -> None:
     transformers = pytest.importorskip("transformers")
-    config = transformers.MarianConfig(
-        vocab_size=V, d_model=D, encoder_layers=L, decoder_layers=L, encoder_attention_heads=H,
-        decoder_attention_heads=H, encoder_ffn_dim=F_WIDTH, decoder_ffn_dim=F_WIDTH, dropout=0.0,
-        activation_function="relu", scale_embedding=True, share_encoder_decoder_embeddings=True,
-        pad_token_id=PAD, eos_token_id=EOS, decoder_start_token_id=BOS, max_position_embeddings=64,
-        attn_implementation="eager",
-    )  # fmt: skip
-    theirs = transformers.MarianMTModel(config)
     ours = build()
-    names = {
-        "self_attention.out": "self_attn.out_proj",
-        "cross_attention.out": "encoder_attn.out_proj",
-        "self_attention_residual.norm": "self_attn_layer_norm",
-        "cross_attention_residual.norm": "encoder_attn_layer_norm",
-        "feed_forward.inner": "fc1",
-        "feed_forward.outer": "fc2",
-        "feed_forward_residual.norm": "final_layer_norm",
-    }
-    parameters = dict(theirs.named_parameters())
-    pairs: list[tuple[Tensor, Tensor]] = []
-    for name, value in ours.named_parameters():
-        if name == "source_embedding.tokens.weight":
-            pairs.append((value, parameters["model.shared.weight"]))
-            continue
-        stack, number, rest = name.split(".", 2)
-        inside, kind = rest.rsplit(".", 1)
-        prefix = f"model.{stack}.layers.{number}"
-        if inside in names:
-            pairs.append((value, parameters[f"{prefix}.{names[inside]}.{kind}"]))
-            continue
-        attention = "self_attn" if inside.startswith("self") else "encoder_attn"
-        for part, projection in zip(value.chunk(3), "qkv", strict=True):
-            pairs.append((part, parameters[f"{prefix}.{attention}.{projection}_proj.{kind}"]))
-    with torch.no_grad():
-        for a, b in pairs:
-            b.copy_(a)
-        theirs.final_logits_bias.zero_()
-        # Marian keeps sines and cosines in two halves; ours interleave them as in the paper.
-        table = ours.source_embedding.positions.table[:64]
-        for stack in (theirs.model.encoder, theirs.model.decoder):
-            stack.embed_positions.weight.copy_(table)
+    theirs = transformers.MarianMTModel(marian_config(sizes(), V, attn_implementation="eager"))
+    copy_to_marian(ours, theirs)
     out = theirs.train()(input_ids=batch.src, attention_mask=batch.src != PAD, decoder_input_ids=batch.tgt_in)
     real = batch.tgt_out != PAD
     our_logits = ours.logits(ours.decode(batch.tgt_in, ours.start(batch.src)))
@@ -154,21 +120,11 @@ def test_parity_with_marian(batch: Batch) -> None:
     torch.testing.assert_close(our_loss / n_tokens, loss, atol=1e-6, rtol=0)
     loss.backward()
     (our_loss / n_tokens).backward()
-    for name, value in ours.named_parameters():
-        assert value.grad is not None, name
-    gradients = {id(b): b.grad for b in parameters.values()}
-    ours_fused = {name: value for name, value in ours.named_parameters() if ".qkv." in name}
-    plain = [(a, b) for a, b in pairs if a.is_leaf and a.grad is not None]
-    for a, b in plain:
-        torch.testing.assert_close(a.grad, gradients[id(b)], atol=1e-5, rtol=1e-5)
-    for name, value in ours_fused.items():
-        stack, number, rest = name.split(".", 2)
-        attention = "self_attn" if rest.startswith("self") else "encoder_attn"
-        assert value.grad is not None
-        for part, projection in zip(value.grad.chunk(3), "qkv", strict=True):
-            key = f"model.{stack}.layers.{number}.{attention}.{projection}_proj.{rest.rsplit('.', 1)[1]}"
-            torch.testing.assert_close(part, parameters[key].grad, atol=1e-5, rtol=1e-5)
-    assert len(plain) + 3 * len(ours_fused) == len(pairs)
+    pairs = list(marian_pairs(ours, theirs))
+    assert sum(pair.theirs.numel() for pair in pairs) == sum(p.numel() for p in ours.parameters())
+    for pair in pairs:
+        assert pair.ours.grad is not None
+        torch.testing.assert_close(pair.arranged(pair.ours.grad), pair.theirs.grad, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("shared", "tie", "matrices"), [(True, True, 1), (False, True, 2), (True, False, 3)])

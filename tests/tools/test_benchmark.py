@@ -109,7 +109,7 @@ def test_every_system_is_trained(
     if system == "transformers":
         pytest.importorskip("transformers")
     if system == "torch" and task == "text_plan":
-        assert tools.benchmark.choose_systems(["torch-fp32", "ours-fp32"], language_model=True) == ["ours-fp32"]
+        assert tools.train.choose_systems(["torch-fp32", "ours-fp32"], language_model=True) == ["ours-fp32"]
         return
     trained = tools.ours.Ours(plan, "fp32") if system == "ours" else tools.peers.Peer(plan, system, "fp32")
     before = [p.detach().clone() for p in trained.model.parameters() if p.requires_grad]
@@ -118,6 +118,21 @@ def test_every_system_is_trained(
     after = [p for p in trained.model.parameters() if p.requires_grad]
     assert all(p.isfinite().all() for p in after)
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def test_batches_of_ours_are_prepared_within_the_turn(
+    tools: SimpleNamespace, plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = tools.ours.Ours(plan, "fp32")
+    prepared, trained = list[Any](), list[Any]()
+    real = ours.updater.loss
+    monkeypatch.setattr(ours.updater, "prepare", lambda batch: prepared.append(batch) or batch)
+    monkeypatch.setattr(ours.updater, "loss", lambda batch: trained.append(batch) or real(batch))
+    assert ours.turn() > 0
+    assert [batch.n_tokens for batch in trained] == [ours.steps[i].n_tokens for i in (2, 0, 1, 2)]
+    assert len(prepared) == 4
+    ours.profile(1)
+    assert len(prepared) == len(trained) == 5
 
 
 def test_windows_are_full(text_plan: Any) -> None:
@@ -159,7 +174,7 @@ def test_products_are_multiplied(tools: SimpleNamespace, text_plan: Any, monkeyp
 
 def test_ratios_are_those_of_rounds(tools: SimpleNamespace) -> None:
     seconds = {"ours-bf16": [1.0, 2.0, 4.0], "torch-bf16": [3.0, 4.0, 8.0], "ceiling-bf16": [0.5, 1.0, 3.0]}
-    summary = tools.report.summarize(seconds, tokens=12)
+    summary = tools.train_report.summarize(seconds, tokens=12)
     assert summary["systems"]["ours-bf16"]["tokens_per_second"] == {"median": 6.0, "min": 3.0, "max": 12.0}
     assert summary["ratios"] == {"ours-bf16": {"torch-bf16": {"median": 2.0, "min": 2.0, "max": 3.0}}}
     assert summary["ceiling"]["bf16"]["share"]["ours-bf16"]["median"] == 0.5
@@ -181,8 +196,8 @@ def test_systems_take_turns(tools: SimpleNamespace, plan: Any, monkeypatch: pyte
     def workers(names: list[str], plan: Any) -> Iterator[list[Fake]]:
         yield [Fake(name=name) for name in names]
 
-    monkeypatch.setattr(tools.benchmark, "workers", workers)
-    found = tools.benchmark.measure(plan, ["ours-fp32", "torch-fp32"], rounds=2)
+    monkeypatch.setattr(tools.train, "workers", workers)
+    found = tools.train.measure(plan, ["ours-fp32", "torch-fp32"], rounds=2)
     one = ["ours-fp32", "torch-fp32", "ceiling-fp32"]
     assert order == [*one, *one, *one[::-1]]  # the first turns warm up
     assert found["summary"]["systems"]["torch-fp32"]["seconds"] == [1.0, 1.0]
@@ -196,7 +211,7 @@ def test_profile_accounts_for_all_time(tools: SimpleNamespace, plan: Any) -> Non
     assert sum(group["share"] for group in groups.values()) == pytest.approx(1, abs=0.02)
     assert set(groups) == set(tools.profile.GROUPS)
     assert all(group["share"] > 0 for group in groups.values()), groups
-    assert "where the time of ours goes" in tools.report.profile_table("ours", found)
+    assert "where the time of ours goes" in tools.train_report.profile_table("ours", found)
 
 
 def event(name: str, parent: Any = None, number: int = -1, scope: int = 0, start: int = 0) -> SimpleNamespace:
@@ -235,8 +250,8 @@ def test_operators_are_told_by_what_they_run_in(tools: SimpleNamespace) -> None:
 def test_missing_peers_are_left_out(
     tools: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tools.benchmark, "find_spec", lambda name: None)
-    chosen = tools.benchmark.choose_systems(None, language_model=False)
+    monkeypatch.setattr(tools.options, "find_spec", lambda name: None)
+    chosen = tools.train.choose_systems(None, language_model=False)
     assert chosen == ["ours-bf16", "torch-bf16", "ours-fp32", "torch-fp32"]
     said = capsys.readouterr().err
     assert "transformers-fp32 is left out: transformers is not installed; pip install -e '.[bench]'" in said
@@ -285,7 +300,7 @@ def test_command(tmp_path: Path, tools: SimpleNamespace) -> None:
     for word in ("ours-fp32 is x times", "ceiling, fp32", "peak memory", "matrix products", "MFLOP per target token"):
         assert word in done.stdout
     pytest.importorskip("matplotlib")
-    tools.report.picture(found, tmp_path / "found.png")
+    tools.train_report.picture(found, tmp_path / "found.png")
     assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
 
 

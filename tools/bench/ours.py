@@ -1,6 +1,8 @@
 """Our own training, measured as it is: the optimizer steps of `train.update` on the steps of `data.order`."""
 
 import itertools
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any, Literal, cast
 
 import torch
@@ -13,6 +15,7 @@ from bench.profile import DATA, LABEL, labelled, profile
 from bench.turns import Trained
 from seq2seq.cli.common import prepare_torch
 from seq2seq.config import LanguageModelSettings
+from seq2seq.data.ahead import ready_steps
 from seq2seq.data.batch import AnyBatch, TokenBatch
 from seq2seq.data.order import Step
 from seq2seq.memory import release_freed_memory
@@ -24,7 +27,10 @@ from seq2seq.train.update import Updater
 
 
 class Ours(Trained):
-    """Making each batch from the stored ids is part of its step."""
+    """Batches are made from the stored ids and prepared while steps are taken, as in training.
+
+    All of that happens in the turn: none is ready when it starts, and nothing goes on when it has ended.
+    """
 
     def __init__(self, plan: Plan, precision: Literal["fp32", "bf16"]) -> None:
         prepare_torch(plan.threads)
@@ -48,10 +54,14 @@ class Ours(Trained):
         self.updater = Updater(model, settings, Ranks(self.device), precision, loss)
         self.n_parameters = sum(parameter.numel() for parameter in self.updater.trained)
         self.numbers = itertools.count(1)
+        self.batch_tokens = plan.device_tokens
 
-    def step(self, i: int) -> None:
-        """Takes an optimizer step on batch `i`."""
-        self._take(self.steps[i])
+    def take(self, numbers: Sequence[int]) -> None:
+        """Takes optimizer steps on batches, by their numbers."""
+        steps = (self.steps[number] for number in numbers)
+        with closing(ready_steps(steps, self.batch_tokens, 0, 1, self.updater.prepare)) as ready:
+            for step in ready:
+                self._take(step)
 
     def _take(self, step: Step) -> None:
         number = next(self.numbers)
@@ -60,8 +70,9 @@ class Ours(Trained):
             release_freed_memory()
 
     def profile(self, n_steps: int) -> dict[str, Any]:
-        """Says where the time of some steps goes; see `bench.profile.profile`."""
-        steps = [cast(Step, _Watched(self.steps[i % self.n_batches])) for i in range(n_steps)]
+        """Says where the time of some steps goes, each with its batch made in it; see `bench.profile.profile`."""
+        prepare = self.updater.prepare
+        steps = [cast(Step, _Watched(self.steps[i % self.n_batches], prepare)) for i in range(n_steps)]
 
         def run() -> None:
             for step in steps:
@@ -74,12 +85,13 @@ class Ours(Trained):
 class _Watched:
     """A step of which a profile shows how long its batch takes to make."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, prepare: Callable[[AnyBatch], AnyBatch]) -> None:
         self._step = step
+        self._prepare = prepare
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._step, name)
 
     def batch(self, number: int) -> AnyBatch:
         with record_function(LABEL + DATA):
-            return self._step.batch(number)
+            return self._prepare(self._step.batch(number))

@@ -5,18 +5,22 @@ are as in ours; the rest is what one gets by default, in a process that nothing 
 """
 
 import importlib
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.gpt2_model import gpt2_config
+from bench.marian_model import marian_config
 from bench.plan import CLIP_NORM, DROPOUT, LABEL_SMOOTHING, SEED, Plan, Sizes
 from bench.turns import Trained
+from seq2seq.config import GPTSettings, ModelSettings
 from seq2seq.data.batch import Batch, TokenBatch
 from seq2seq.model.device import autocast
 from seq2seq.model.positions import sinusoids
-from seq2seq.text.ids import BOS, EOS, PAD
+from seq2seq.text.ids import PAD
 
 LONGEST = 512  # positions of an encoder-decoder
 LEARNING_RATE = 1e-5
@@ -37,9 +41,12 @@ class Peer(Trained):
         self.n_parameters = sum(parameter.numel() for parameter in self.parameters)
         self.optimizer = torch.optim.AdamW(self.parameters, lr=LEARNING_RATE, fused=True)
 
-    def step(self, i: int) -> None:
-        """Takes an optimizer step on batch `i`."""
-        batch = self.batches[i].to(self.device)
+    def take(self, numbers: Sequence[int]) -> None:
+        """Takes optimizer steps on batches, by their numbers."""
+        for number in numbers:
+            self._step(self.batches[number].to(self.device))
+
+    def _step(self, batch: Batch | TokenBatch) -> None:
         with autocast(self.precision, self.device):
             loss: Tensor = self.model(batch)
         torch.autograd.backward(loss)
@@ -68,25 +75,15 @@ class Marian(nn.Module):
     def __init__(self, sizes: Sizes, attention: str) -> None:
         super().__init__()
         transformers = importlib.import_module("transformers")
-        config = transformers.MarianConfig(
-            vocab_size=sizes.vocab_size,
+        settings = ModelSettings(
+            layers=sizes.layers,
             d_model=sizes.d_model,
-            encoder_layers=sizes.layers,
-            decoder_layers=sizes.layers,
-            encoder_attention_heads=sizes.heads,
-            decoder_attention_heads=sizes.heads,
-            encoder_ffn_dim=sizes.d_feedforward,
-            decoder_ffn_dim=sizes.d_feedforward,
+            heads=sizes.heads,
+            d_feedforward=sizes.d_feedforward,
             dropout=DROPOUT,
-            activation_function="relu",
-            scale_embedding=True,
-            share_encoder_decoder_embeddings=True,
-            max_position_embeddings=LONGEST,
-            pad_token_id=PAD,
-            eos_token_id=EOS,
-            forced_eos_token_id=EOS,
-            decoder_start_token_id=BOS,
-            attn_implementation=attention,
+        )
+        config = marian_config(
+            settings, sizes.vocab_size, max_position_embeddings=LONGEST, attn_implementation=attention
         )
         self.model = transformers.MarianMTModel(config)
 
@@ -103,20 +100,15 @@ class GPT2(nn.Module):
     def __init__(self, sizes: Sizes, attention: str) -> None:
         super().__init__()
         transformers = importlib.import_module("transformers")
-        config = transformers.GPT2Config(
-            vocab_size=sizes.vocab_size,
-            n_positions=sizes.context,
-            n_embd=sizes.d_model,
-            n_layer=sizes.layers,
-            n_head=sizes.heads,
-            n_inner=sizes.d_feedforward,
-            embd_pdrop=DROPOUT,
-            resid_pdrop=DROPOUT,
-            attn_pdrop=0.0,
-            bos_token_id=EOS,
-            eos_token_id=EOS,
-            attn_implementation=attention,
+        settings = GPTSettings(
+            context=sizes.context,
+            layers=sizes.layers,
+            d_model=sizes.d_model,
+            heads=sizes.heads,
+            d_feedforward=sizes.d_feedforward,
+            dropout=DROPOUT,
         )
+        config = gpt2_config(settings, sizes.vocab_size, attn_implementation=attention)
         self.model = transformers.GPT2LMHeadModel(config)
 
     def forward(self, batch: TokenBatch) -> Tensor:

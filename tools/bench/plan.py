@@ -1,11 +1,12 @@
-"""What a benchmark measures: the sizes of its models, and the batches that all systems are given."""
+"""The sizes of the models that are measured, and what training is measured on: batches that all systems are given."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
+    from bench.workers import System
     from seq2seq.config import Settings
     from seq2seq.data.batch import Batch, TokenBatch
 
@@ -36,6 +37,7 @@ SIZES = {
     "tiny": Sizes(4, 128, 4, 256, 8000),
     "base": Sizes(6, 512, 8, 2048, 8000),
     "big": Sizes(6, 1024, 16, 4096, 8000),
+    "gpt-10m": Sizes(6, 384, 6, 1536, 256, context=256),
     "gpt-124m": Sizes(12, 768, 12, 3072, 50257, context=1024),
 }
 
@@ -59,6 +61,22 @@ class Plan:
     threads: int | None
     device_tokens: int
     n_batches: int
+
+    def build(self, name: str) -> "System":
+        """Returns a system by its name, `family-precision`."""
+        family, _, last = name.rpartition("-")
+        precision = cast(Literal["fp32", "bf16"], last)
+        if family == "ours":
+            from bench.ours import Ours
+
+            return Ours(self, precision)
+        if family == "ceiling":
+            from bench.ceiling import Ceiling
+
+            return Ceiling(self, precision)
+        from bench.peers import Peer
+
+        return Peer(self, family, precision)
 
     def settings(self) -> "Settings":
         """Returns our recipe."""

@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,19 +23,18 @@ class Trained(ABC):
         self.n_parameters = 0
 
     @abstractmethod
-    def step(self, i: int) -> None:
-        """Takes an optimizer step on batch `i`."""
+    def take(self, numbers: Sequence[int]) -> None:
+        """Takes optimizer steps on batches, by their numbers."""
 
     def turn(self) -> float:
         """Goes over all batches once and returns the seconds that it took.
 
         One more step comes first, which is not timed: it takes the memory that others had meanwhile.
         """
-        self.step(self.n_batches - 1)
+        self.take([self.n_batches - 1])
         synchronize(self.device)
         started = time.perf_counter()
-        for i in range(self.n_batches):
-            self.step(i)
+        self.take(range(self.n_batches))
         synchronize(self.device)
         return time.perf_counter() - started
 

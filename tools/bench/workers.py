@@ -7,13 +7,13 @@ memory, which a peer's user does not. Those whose turn it is not wait, their fre
 import multiprocessing
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol
 
-from bench.plan import Plan
+from bench.options import say
 from seq2seq.errors import Seq2SeqError
 from seq2seq.memory import release_freed_memory
 
@@ -24,27 +24,21 @@ class System(Protocol):
     """What a worker measures."""
 
     def turn(self) -> float:
-        """Goes over all batches once and returns the seconds that it took."""
+        """Does all of the work once and returns the seconds that it took."""
 
     def facts(self) -> dict[str, Any]:
         """Returns what else there is to say, after the last turn."""
 
 
-def build(name: str, plan: Plan) -> System:
-    """Returns a system by its name, `family-precision`."""
-    family, _, last = name.rpartition("-")
-    precision = cast(Literal["fp32", "bf16"], last)
-    if family == "ours":
-        from bench.ours import Ours
+class AnyPlan(Protocol):
+    """What each worker is told."""
 
-        return Ours(plan, precision)
-    if family == "ceiling":
-        from bench.ceiling import Ceiling
+    @property
+    def device(self) -> str:
+        """Name of the device."""
 
-        return Ceiling(plan, precision)
-    from bench.peers import Peer
-
-    return Peer(plan, family, precision)
+    def build(self, name: str) -> System:
+        """Returns a system by its name, `family-precision`."""
 
 
 class Worker:
@@ -55,7 +49,7 @@ class Worker:
         plan: what is measured.
     """
 
-    def __init__(self, name: str, plan: Plan) -> None:
+    def __init__(self, name: str, plan: AnyPlan) -> None:
         self.name = name
         context = multiprocessing.get_context("spawn")  # a fresh interpreter
         self._connection, theirs = context.Pipe()
@@ -96,7 +90,7 @@ class Worker:
 
 
 @contextmanager
-def workers(names: Sequence[str], plan: Plan) -> Iterator[list[Worker]]:
+def workers(names: Sequence[str], plan: AnyPlan) -> Iterator[list[Worker]]:
     """Yields a worker for each system and ends them when the block does."""
     started: list[Worker] = []
     try:
@@ -108,10 +102,32 @@ def workers(names: Sequence[str], plan: Plan) -> Iterator[list[Worker]]:
             worker.close()
 
 
-def serve(connection: Connection, name: str, plan: Plan) -> None:
+def take_turns(all_workers: Sequence[Worker], rounds: int, told: Callable[[float], str]) -> dict[str, list[float]]:
+    """Lets all systems take turns, forwards and backwards, after a turn of each that warms it up.
+
+    Args:
+        all_workers: the systems.
+        rounds: turns of each.
+        told: makes of the seconds of a turn what is said of it on stderr.
+
+    Returns:
+        Seconds of each round, by the name of the system.
+    """
+    seconds: dict[str, list[float]] = {worker.name: [] for worker in all_workers}
+    for worker in all_workers:
+        say(f"warming up: {worker.name} {told(worker.turn())}")
+    for i in range(rounds):
+        for worker in all_workers if i % 2 == 0 else all_workers[::-1]:
+            taken = worker.turn()
+            seconds[worker.name].append(taken)
+            say(f"round {i + 1} of {rounds}: {worker.name} {told(taken)}")
+    return seconds
+
+
+def serve(connection: Connection, name: str, plan: AnyPlan) -> None:
     """Answers requests until the other end is closed: what is done in a worker's process."""
     try:
-        system = build(name, plan)
+        system = plan.build(name)
         while True:
             request, *args = connection.recv()
             reply = getattr(system, request)(*args)
