@@ -29,7 +29,7 @@ batch_tokens_option = click.option(
     "--batch-tokens", type=click.IntRange(1), help="Tokens computed at once, padding included."
 )
 precision_option = click.option(
-    "--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="Number format of the products."
+    "--precision", type=click.Choice(["auto", "fp32", "bf16", "int8"]), help="Number format of the products."
 )
 
 

@@ -97,6 +97,7 @@ def _scores(
     from seq2seq.text.corpora import aligned_lines
     from seq2seq.text.lines import read_lines
 
+    trained.prepare()
     if isinstance(trained, TrainedModel):
         if source is None:
             raise Seq2SeqError("the model translates: give --source, the text that --target is a translation of")

@@ -18,7 +18,7 @@ from seq2seq.config.common import (
     streamed,
 )
 from seq2seq.config.corpora import Corpora, Corpus
-from seq2seq.config.section import Count, DropRate, Language, DecodePrecision, Section, Share, conflict
+from seq2seq.config.section import Count, DecodePrecision, DropRate, Language, Section, Share, conflict
 
 
 class NoiseSettings(Section):

@@ -159,16 +159,16 @@ def beam_search(
         for i, k in (ends[:, :beam_size] & (top[:, :beam_size] > NEVER)).nonzero().tolist():
             beams.sentences[i].end(beams.written(i, parents[i, k]), float(top[i, k]), penalty)
         on = ends.byte().argsort(dim=1, stable=True)[:, :beam_size]  # those that go on, best first
-        scores, parents, next_tokens = (
-            t.gather(1, on) for t in (top.masked_fill(ends, NEVER), parents, next_tokens)
-        )
+        scores, parents, next_tokens = (t.gather(1, on) for t in (top.masked_fill(ends, NEVER), parents, next_tokens))
         beams.extend(parents, next_tokens, scores)
         best = scores[:, 0].tolist()
         done = [i for i, s in enumerate(beams.sentences) if s.is_done(best[i], beam_size, n_best, penalty)]
         new = list(islice(waiting, len(done)))
         kept = _without(done[len(new) :], len(best))
         beams.keep(kept)
-        stepper.reorder((torch.tensor(kept, dtype=torch.long, device=device)[:, None] * beam_size + parents[kept]).flatten())
+        stepper.reorder(
+            (torch.tensor(kept, dtype=torch.long, device=device)[:, None] * beam_size + parents[kept]).flatten()
+        )
         if new:
             assert refill is not None, "the stepper starts with fewer sentences than there are"
             places = [kept.index(i) for i in done[: len(new)]]
@@ -268,7 +268,7 @@ def _largest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     whole = x.shape[1] // BLOCK
     if whole <= 2 * k:
         return x.topk(k, dim=1)
-    blocks = x[:, : whole * BLOCK].unflatten(1, (whole, BLOCK)).amax(2).topk(k, dim=1).indices  # [N, k]
+    blocks = x[:, : whole * BLOCK].view(len(x), whole, BLOCK).amax(2).topk(k, dim=1).indices  # [N, k]
     inside = torch.arange(BLOCK, device=x.device)
     rest = torch.arange(whole * BLOCK, x.shape[1], device=x.device).expand(len(x), -1)
     index = torch.cat([(blocks[:, :, None] * BLOCK + inside).flatten(1), rest], dim=1)  # [N, k * BLOCK + rest]

@@ -19,7 +19,6 @@ from seq2seq.errors import ModelError, Seq2SeqError
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import autocast, choose_device, evaluating
 from seq2seq.model.folder import TrainedGPT, find_model, load_gpt
-from seq2seq.model.linear import prepare_for_decoding
 from seq2seq.text.ids import EOS
 from seq2seq.text.lines import in_chunks
 
@@ -60,7 +59,7 @@ class Generator:
             RecipeError: a decode setting does not exist or has no valid value.
         """
         trained = load_gpt(find_model(Path(path)), choose_device(device), decode)
-        prepare_for_decoding(trained.model, trained.decode_precision)
+        trained.prepare()
         return cls(trained, batch_size)
 
     def generate(

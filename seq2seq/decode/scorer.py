@@ -68,7 +68,9 @@ class Scorer:
         cls, path: str | Path, device: str = "auto", target_language: str | None = None, **decode: Any
     ) -> "Scorer":
         """Loads a model folder, or the best model of a run folder; see `Translator.load`."""
-        return cls(load_model(find_model(Path(path)), choose_device(device), decode), target_language)
+        trained = load_model(find_model(Path(path)), choose_device(device), decode)
+        trained.prepare()
+        return cls(trained, target_language)
 
     def score_stream(self, pairs: Iterable[tuple[str, str]]) -> Iterator[LineScore]:
         """Yields the score of each pair of lines in bounded memory; see `score`."""

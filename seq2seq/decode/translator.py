@@ -13,7 +13,6 @@ from seq2seq.errors import ModelError
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import autocast, choose_device, evaluating
 from seq2seq.model.folder import TrainedModel, find_model, load_model
-from seq2seq.model.linear import prepare_for_decoding
 from seq2seq.text.ids import BOS, EOS, Ids
 from seq2seq.text.lines import in_chunks, is_blank
 from seq2seq.text.sentences import split_sentences
@@ -117,7 +116,7 @@ class Translator:
             DataError: the model does not translate into the language.
         """
         trained = load_model(find_model(Path(path)), choose_device(device), decode)
-        prepare_for_decoding(trained.model, trained.decode_precision)
+        trained.prepare()
         return cls(trained, batch_size, target_language)
 
     def translate(self, lines: Sequence[str]) -> list[str]:

@@ -38,6 +38,7 @@ def translate_with(
     trained = load_model(folder, choose_device(device), options)
     if language is None and test_language in trained.tokenizer.languages:
         language = test_language
+    trained.prepare()
     translator = Translator(trained, target_language=language)
     return System(
         name,

@@ -22,8 +22,8 @@ class Layout:
     """Which queries may attend to which keys in a padded batch.
 
     Attributes:
-        mask: broadcastable to [B, H, queries, keys]: bool, True = may attend, or fp32, added to scores, 0 or MASKED; None:
-            all may, unless `is_causal`.
+        mask: broadcastable to [B, H, queries, keys]: bool, True = may attend, or fp32, 0 or MASKED, added to scores;
+            None: all may, unless `is_causal`.
         seen: collects the weights of every layer that attends by this layout, [B, H, queries, keys] fp32 before
             dropout, in the order in which they run; None: nobody looks.
         is_causal: whether there are as many keys as queries, and query t may attend to keys 0 to t, neither more nor
@@ -152,7 +152,8 @@ def attention_weights(q: Tensor, k: Tensor, layout: Layout) -> Tensor:
     if mask is not None:
         scores = scores + mask if mask.is_floating_point() else scores.masked_fill(~mask, MASKED)
     # In bf16 too the softmax is computed in fp32 inside the kernel; only its result is rounded.
-    return scores.softmax(dim=-1).to(q.dtype)
+    weights: Tensor = scores.softmax(dim=-1)
+    return weights.to(q.dtype)
 
 
 class Cache(Protocol):
@@ -167,13 +168,20 @@ class MultiHeadAttention(nn.Module):
 
     The projections of query, key and value are stored as one matrix, in this order, so that self-attention needs
     one product; `model/folder.py` keeps their canonical names separate in files.
+
+    Args:
+        d_model: D.
+        heads: H.
+        dropout: probability of dropping an attention weight.
+        cross: whether it attends to a memory, rather than to its own rows.
     """
 
-    def __init__(self, d_model: int, heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, d_model: int, heads: int, dropout: float = 0.0, cross: bool = False) -> None:
         super().__init__()
         self.heads = heads
         self.dropout = dropout
-        self.qkv = Linear(d_model, 3 * d_model)
+        self.query, self.key_value = range(d_model), range(d_model, 3 * d_model)  # rows of the matrix
+        self.qkv = Linear(d_model, 3 * d_model, parts=(self.query, self.key_value) if cross else ())
         self.out = Linear(d_model, d_model)
 
     def forward(
@@ -195,13 +203,12 @@ class MultiHeadAttention(nn.Module):
 
         Packed, of [M, D], two [M, H, E].
         """
-        d_model = memory.shape[-1]
-        k, v = project(memory, self.qkv, range(d_model, 3 * d_model)).chunk(2, dim=-1)
+        k, v = project(memory, self.qkv, self.key_value).chunk(2, dim=-1)
         return self._split(k), self._split(v)
 
     def attend_to(self, memory: tuple[Tensor, Tensor], x: Tensor, layout: AnyLayout) -> Tensor:
         """Cross-attention of rows [B, T, D] to the keys and values that `keys_values` returned; packed: [N, D]."""
-        q = project(x, self.qkv, range(x.shape[-1]))
+        q = project(x, self.qkv, self.query)
         return self._merge(attend(self._split(q), *memory, layout, self.dropout if self.training else 0.0))
 
     def _split(self, x: Tensor) -> Tensor:

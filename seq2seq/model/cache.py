@@ -193,7 +193,9 @@ class DecoderCache:
         """Lets the decoder see sources, two [G, H, S, E] for each layer, of which no more is kept than needed."""
         room, longest = keys_values[0][0].shape[2], max(self._source_lengths, default=0)
         if 4 * longest <= 3 * room:
-            keys_values = [(k.mT[..., :longest].contiguous().mT, v[:, :, :longest].contiguous()) for k, v in keys_values]
+            keys_values = [
+                (k.mT[..., :longest].contiguous().mT, v[:, :, :longest].contiguous()) for k, v in keys_values
+            ]
             room = longest
         lengths = torch.tensor(self._source_lengths, device=self.positions.device)
         behind = torch.arange(room, device=lengths.device) >= lengths[:, None]  # [G, S]

@@ -24,7 +24,12 @@ def choose_precision(
     """Returns the precision that a recipe's `precision` stands for on a device.
 
     `auto` is bf16 on CUDA devices that have it, and on CPUs that have it from the width `worthwhile` on.
+
+    Raises:
+        Seq2SeqError: it is int8, and the device has no instructions for it.
     """
+    if precision == "int8" and not (device.type == "cpu" and _cpu_has("avx512_vnni", "avx_vnni", "amx_int8")):
+        raise Seq2SeqError(f"precision int8 needs a CPU with VNNI instructions, which {device.type!r} is not; try auto")
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -34,8 +39,12 @@ def choose_precision(
 
 def cpu_has_bf16() -> bool:
     """Says whether the CPU has instructions for products in bf16."""
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return _cpu_has("avx512_bf16", "amx_bf16")
+
+
+def _cpu_has(*capabilities: str) -> bool:
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(found.get(name) for name in capabilities)
 
 
 def choose_device_tokens(device_tokens: int | Literal["auto"], device: torch.device) -> int:

@@ -138,7 +138,9 @@ class DecoderLayer(SelfAttentionLayer):
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__(settings)
-        self.cross_attention = MultiHeadAttention(settings.d_model, settings.heads, settings.attention_dropout)
+        self.cross_attention = MultiHeadAttention(
+            settings.d_model, settings.heads, settings.attention_dropout, cross=True
+        )
         self.cross_attention_residual = Residual(settings.d_model, settings.dropout, settings.norm)
 
     def forward(  # type: ignore[override]

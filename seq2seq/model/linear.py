@@ -1,7 +1,7 @@
 """The projections of a model: the one place that knows which kernel computes them."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from seq2seq.model.device import Precision, cpu_has_bf16, product_dtype
 
 FEW_ROWS = 32  # up to which oneDNN's own operator is faster (measured on AVX-512)
-ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)  # None in builds without oneDNN
+ONEDNN: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)  # None in builds without oneDNN
 
+PACK: Any = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
 INT8_ENTRIES = 2**19  # of a matrix, from which on a product in int8 gains more than rounding its input costs
 LEVELS, TINY = 127.0, 1e-30  # steps on either side of 0; so that rows of zeros divide by something
 
@@ -20,32 +21,28 @@ Product = Callable[[Tensor, PostOp], Tensor]
 
 
 class Linear(nn.Linear):
-    """A projection that can be prepared for products with a weight that changes no more; see `prepare_for_decoding`.
+    """A projection that can be prepared for products with a weight that changes no more.
 
-    Attributes:
-        precision: of the products; None: the weight may change, products follow `autocast`.
+    Args:
+        inputs: D.
+        outputs: F.
+        bias: whether there is one.
+        parts: rows of the weight that products are made with, if not with all at once.
     """
 
-    precision: Precision | None = None
-
-    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, bias: bool = True, parts: Sequence[range] = ()) -> None:
         super().__init__(inputs, outputs, bias)
-        self._products: dict[range | None, Product] = {}
+        self._parts = parts
+        self.products: dict[range | None, Product] = {}
 
-    def prepare(self, precision: Precision) -> None:
-        """Lets products run in `precision` from now on; what each needs is made when it is first wanted."""
-        self.precision = precision
-        self._products.clear()
-
-    def product(self, part: range | None) -> Product:
-        """Returns the prepared product by the whole weight or by some of its rows."""
-        found = self._products.get(part)
-        if found is None:
+    def prepare(self, precision: Precision, keep: bool) -> None:
+        """Lets products run in `precision` from now on, and unless told to keep it frees the weight."""
+        for part in self._parts or (None,):
             rows = slice(part.start, part.stop) if part else slice(None)
             bias = None if self.bias is None else self.bias.detach()[rows]
-            assert self.precision is not None
-            found = self._products[part] = _product(self.weight.detach()[rows], bias, self.precision)
-        return found
+            self.products[part] = _product(self.weight.detach()[rows], bias, precision)
+        if not keep:  # its shape stays
+            self.weight = nn.Parameter(self.weight.detach().to("meta"), requires_grad=False)
 
 
 def project(x: Tensor, linear: Linear, part: range | None = None, then: PostOp = "none") -> Tensor:
@@ -60,11 +57,12 @@ def project(x: Tensor, linear: Linear, part: range | None = None, then: PostOp =
         part: rows of W, and entries of b, that alone count; None: all.
         then: what is done to the result.
     """
-    if linear.precision is not None:
-        return linear.product(part)(x, then)
-    weight, bias = linear.weight, linear.bias
+    if linear.products:
+        return linear.products[part](x, then)
+    weight: Tensor = linear.weight
+    bias: Tensor | None = linear.bias
     if part is not None:
-        weight, bias = weight[part.start : part.stop], bias[part.start : part.stop]
+        weight, bias = weight[part.start : part.stop], None if bias is None else bias[part.start : part.stop]
     few = x.device.type == "cpu" and not torch.is_grad_enabled() and x.numel() <= FEW_ROWS * x.shape[-1]
     if few and ONEDNN is not None:
         dtype = product_dtype(x)
@@ -75,10 +73,15 @@ def project(x: Tensor, linear: Linear, part: range | None = None, then: PostOp =
 
 
 def prepare_for_decoding(model: nn.Module, precision: Precision) -> None:
-    """Rounds and lays out the matrices of a model that is not trained any more, once, as its products want them."""
+    """Rounds and lays out the matrices of a model that is not trained any more, once, as its products want them.
+
+    The model can from now on compute, but neither be trained nor saved. Embeddings stay what they are, also where a
+    product with the same matrix follows.
+    """
+    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     for module in model.modules():
         if isinstance(module, Linear):
-            module.prepare(precision)
+            module.prepare(precision, keep=id(module.weight) in embeddings)
 
 
 def _product(weight: Tensor, bias: Tensor | None, precision: Precision) -> Product:
@@ -102,10 +105,9 @@ class FloatProduct:
     def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
         self.dtype = dtype
         self.bias = None if bias is None else bias.to(dtype)
-        pack = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None) if weight.device.type == "cpu" else None
-        self.packed = pack is not None and ONEDNN is not None
+        self.packed = weight.device.type == "cpu" and ONEDNN is not None and PACK is not None
         # In blocks, as oneDNN's kernels read it.
-        self.weight = pack(weight.to(dtype), None) if pack and self.packed else weight.to(dtype)
+        self.weight = PACK(weight.to(dtype), None) if self.packed else weight.to(dtype)
 
     def __call__(self, x: Tensor, then: PostOp) -> Tensor:
         """Maps [..., D] to [..., F]."""

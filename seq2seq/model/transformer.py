@@ -1,7 +1,6 @@
 """The encoder-decoder Transformer of *Attention Is All You Need*."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import cast
 
 import torch
@@ -9,8 +8,8 @@ from torch import Tensor, nn
 
 from seq2seq.config import ModelSettings
 from seq2seq.data.batch import Batch, PackedBatch
-from seq2seq.model.attention import AnyLayout, Layout, PackedLayout
-from seq2seq.model.cache import DecoderCache, KeyValueCache, Memory
+from seq2seq.model.attention import AnyLayout, Cache, Layout, PackedLayout
+from seq2seq.model.cache import DecoderCache, Memory
 from seq2seq.model.device import in_precision
 from seq2seq.model.dropout import Dropout
 from seq2seq.model.layers import DecoderLayer, SelfAttentionLayer
@@ -125,11 +124,10 @@ class Transformer(nn.Module):
         cache.advance()
         return hidden
 
-    def _decode(
-        self, x: Tensor, layout: AnyLayout, memory: Memory, caches: Sequence[KeyValueCache | None] = ()
-    ) -> Tensor:
-        caches = caches or [None] * len(self.decoder)
-        for layer, keys_values, cache in zip(self.decoder, memory.keys_values, caches, strict=True):
+    def _decode(self, x: Tensor, layout: AnyLayout, memory: Memory, caches: Sequence[Cache | None] = ()) -> Tensor:
+        for layer, keys_values, cache in zip(
+            self.decoder, memory.keys_values, caches or [None] * len(self.decoder), strict=True
+        ):
             x = layer(x, layout, keys_values, memory.layout, cache)
         hidden: Tensor = self.decoder_norm(x)
         return hidden
@@ -152,8 +150,9 @@ class Transformer(nn.Module):
         Returns:
             [L, B, H, T, S] fp32, the lowest layer first: rows sum to 1, source padding has 0.
         """
-        memory, seen = self.start(src), list[Tensor]()
-        self.decode(tgt_in, replace(memory, layout=replace(memory.layout, seen=seen)))
+        seen: list[Tensor] = []
+        memory = Memory(self.start(src).keys_values, Layout(Layout.padded(src != PAD).mask, seen))
+        self.decode(tgt_in, memory)
         return torch.stack(seen)
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from seq2seq.data.blocks import BlockData, Blocks, StoredBlocks, StreamedBlocks
 from seq2seq.data.store import cache_folder
 from seq2seq.data.tokens import TokenStore, describe_text, no_text, open_token_store
 from seq2seq.files import fingerprint
+from seq2seq.model.device import Precision
 from seq2seq.model.folder import AnyTrained, TrainedGPT, build_model
 from seq2seq.text.documents import Documents, open_documents, split
 from seq2seq.text.ids import EOS
@@ -90,11 +90,11 @@ class LanguageModelTask:
         summed: Tensor = self.trained.model(batch)[0]
         return summed
 
-    def validator(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> TextValidator:
+    def validator(self, device_tokens: int, precision: Precision) -> TextValidator:
         """Returns what measures loss, perplexity and bits per byte."""
         return TextValidator(self.valid, self.trained, device_tokens, precision)
 
-    def tester(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> TextValidator | None:
+    def tester(self, device_tokens: int, precision: Precision) -> TextValidator | None:
         """Returns the same for the test text."""
         return TextValidator(self.test, self.trained, device_tokens, precision) if self.test else None
 

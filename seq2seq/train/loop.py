@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -130,9 +130,7 @@ class Trainer:
         taken = checkpoint.tokenizer() if checkpoint else initial.tokenizer if initial else None
         with ranks.main_first():
             self.task = open_task(settings, taken)
-        self.precision: Literal["fp32", "bf16"] = choose_precision(
-            train.precision, ranks.device, settings.model.d_model, TRAINING_WIDTH
-        )
+        self.precision = choose_precision(train.precision, ranks.device, settings.model.d_model, TRAINING_WIDTH)
         self.conditions: dict[str, Any] = {
             "data": self.task.fingerprint,
             "precision": self.precision,

@@ -4,11 +4,10 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from seq2seq.data.batch import TokenBatch
 from seq2seq.data.tokens import TokenStore
-from seq2seq.model.device import autocast, evaluating
+from seq2seq.model.device import Precision, autocast, evaluating
 from seq2seq.model.folder import TrainedGPT
 from seq2seq.text.lines import in_chunks
 from seq2seq.train.pictures import Picture
@@ -83,7 +82,7 @@ class TextValidator:
     """
 
     def __init__(
-        self, stores: Sequence[TokenStore], trained: TrainedGPT, device_tokens: int, precision: Literal["fp32", "bf16"]
+        self, stores: Sequence[TokenStore], trained: TrainedGPT, device_tokens: int, precision: Precision
     ) -> None:
         self.stores = stores
         self.trained = trained

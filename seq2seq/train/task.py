@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from seq2seq.data.batch import AnyBatch
 from seq2seq.data.order import Step
 from seq2seq.data.pools import Position
 from seq2seq.errors import DivergedError
+from seq2seq.model.device import Precision
 from seq2seq.model.folder import AnyTrained
 from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train.checkpoint import Checkpoint
@@ -92,10 +93,10 @@ class Task(Protocol):
     def loss(self, batch: AnyBatch) -> Tensor:
         """Returns the built model's summed loss of a batch, in nats, as it is trained on."""
 
-    def validator(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> Validator:
+    def validator(self, device_tokens: int, precision: Precision) -> Validator:
         """Returns what measures the built model on the validation text."""
 
-    def tester(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> Validator | None:
+    def tester(self, device_tokens: int, precision: Precision) -> Validator | None:
         """Returns what measures it on the test text, if the recipe names any."""
 
     def vocabulary(self) -> str:

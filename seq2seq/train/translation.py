@@ -1,7 +1,6 @@
 """The task `translation`: pairs in, a Transformer out."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from seq2seq.data.batch import AnyBatch, Batch
 from seq2seq.data.order import TrainingData
 from seq2seq.data.pools import varies
 from seq2seq.data.store import describe_counts
+from seq2seq.model.device import Precision
 from seq2seq.model.folder import AnyTrained, TrainedModel, build_model
 from seq2seq.text.ids import EOS
 from seq2seq.text.tokenizer import Tokenizer
@@ -76,11 +76,11 @@ class TranslationTask:
         summed: Tensor = self.trained.model(batch, train.label_smoothing, train.r_drop)[0]
         return summed
 
-    def validator(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> TranslationValidator:
+    def validator(self, device_tokens: int, precision: Precision) -> TranslationValidator:
         """Returns what measures loss, BLEU and chrF."""
         return TranslationValidator(self.prepared.valid, self.trained, device_tokens, precision)
 
-    def tester(self, device_tokens: int, precision: Literal["fp32", "bf16"]) -> TranslationValidator | None:
+    def tester(self, device_tokens: int, precision: Precision) -> TranslationValidator | None:
         """Returns the same for the test sets."""
         if not self.prepared.test:
             return None

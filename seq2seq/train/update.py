@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from safetensors.torch import load_file
@@ -15,7 +15,7 @@ from seq2seq.data.batch import AnyBatch, Batch
 from seq2seq.data.order import Step
 from seq2seq.data.permutation import derive_seed
 from seq2seq.errors import DivergedError
-from seq2seq.model.device import autocast
+from seq2seq.model.device import Precision, autocast
 from seq2seq.model.folder import canonical_weights, load_weights, save_tensors
 from seq2seq.train.compiled import compiled
 from seq2seq.train.distributed import Ranks
@@ -83,7 +83,7 @@ class Updater:
         model: nn.Module,
         settings: Settings,
         ranks: Ranks,
-        precision: Literal["fp32", "bf16"],
+        precision: Precision,
         loss: Callable[[AnyBatch], Tensor],
     ) -> None:
         self.model = model

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
 from statistics import fmean
-from typing import Literal
 
 from seq2seq.data.batch import Batch, cut_by_tokens
 from seq2seq.decode.translator import Translator
 from seq2seq.errors import DataError
 from seq2seq.evaluate.metrics import Metrics, Scores
-from seq2seq.model.device import autocast, evaluating
+from seq2seq.model.device import Precision, autocast, evaluating
 from seq2seq.model.folder import TrainedModel
 from seq2seq.text.ids import Ids
 from seq2seq.text.lines import is_blank
@@ -66,7 +65,7 @@ class TranslationValidator:
     """
 
     def __init__(
-        self, sets: Sequence[HeldOut], trained: TrainedModel, device_tokens: int, precision: Literal["fp32", "bf16"]
+        self, sets: Sequence[HeldOut], trained: TrainedModel, device_tokens: int, precision: Precision
     ) -> None:
         self.sets = sets
         self.trained = trained

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seq2seq.decode.beam import Hypothesis, LengthPenalty, beam_search
+from seq2seq.decode.beam import Hypothesis, LengthPenalty, _largest, beam_search
 
 V, BOS, EOS = 5, 0, 1
 LONGEST = 4
@@ -164,3 +164,44 @@ def test_numbers_that_are_none_stop_the_search() -> None:
     stepper.log_probs = lambda *_: torch.full((V,), torch.nan)  # type: ignore[method-assign]
     with pytest.raises(FloatingPointError, match="not numbers"):
         search(stepper, 2, LengthPenalty())
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_sentences_that_wait_for_a_place_are_searched_as_if_all_had_one(beam_size: int) -> None:
+    limits = [LONGEST, 1, 3, LONGEST, 2, LONGEST, LONGEST, 0]
+
+    class Waiting(TableStepper):
+        at_once = 3
+
+        def start(self, beam_size: int) -> int:
+            super().start(beam_size)
+            self.beam_size, self.next = beam_size, self.at_once
+            self.rows = self.rows[: self.at_once * beam_size]
+            return self.at_once
+
+        def refill(self, places: list[int]) -> None:
+            for place in places:
+                rows = slice(place * self.beam_size, (place + 1) * self.beam_size)
+                self.rows[rows] = [(self.next, ())] * self.beam_size
+                self.next += 1
+
+    for seed in range(10):
+        options = {"beam_size": beam_size, "max_lengths": limits, "bos": [0, 2, 3, 4, 0, 2, 3, 4], "eos": EOS}
+        expected = beam_search(TableStepper(len(limits), seed=seed), **options)  # type: ignore[arg-type]
+        waiting = Waiting(len(limits), seed=seed)
+        found = beam_search(waiting, refill=waiting.refill, **options)  # type: ignore[arg-type]
+        assert waiting.next == len(limits)
+        assert [[h.tokens for h in of] for of in found] == [[h.tokens for h in of] for of in expected]
+        scores = [[h.score for h in of] for of in expected]
+        assert [[h.score for h in of] for of in found] == [pytest.approx(of) for of in scores]
+
+
+@pytest.mark.parametrize("width", [5, 640, 700, 8000])
+def test_largest_entries_are_those_of_topk(width: int) -> None:
+    x = torch.randn(7, width, generator=torch.Generator().manual_seed(0))
+    x[0, :] = -torch.inf
+    x[1, 3], x[2, -1], x[2, -2] = torch.nan, 9.0, 8.0
+    for k in (1, 4):
+        top, index = _largest(x, k)
+        torch.testing.assert_close(top, x.topk(k, dim=1).values, equal_nan=True)
+        torch.testing.assert_close(x.gather(1, index), top, equal_nan=True)

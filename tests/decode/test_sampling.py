@@ -498,7 +498,7 @@ def model() -> Transformer:
     return Transformer(sizes, 20, 20, shared=True).eval().requires_grad_(False)
 
 
-SOURCES = torch.tensor([[5, 6, 7, 3], [8, 3, 0, 0], [9, 10, 3, 0]])
+SOURCES = [[5, 6, 7, 3], [8, 3], [9, 10, 3]]
 
 
 def test_greedy_sampling_of_a_translation_is_a_beam_of_one(model: Transformer) -> None:

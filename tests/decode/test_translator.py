@@ -11,7 +11,7 @@ from conftest import make_pairs, tiny_recipe
 
 from seq2seq.config import TokenizerSettings, TranslationSettings
 from seq2seq.data.batch import Batch
-from seq2seq.decode.translator import EXTRA_LENGTH, Translator
+from seq2seq.decode.translator import EXTRA_LENGTH, Translator, _queues
 from seq2seq.errors import ModelError, RecipeError
 from seq2seq.files import atomic_folder
 from seq2seq.model.folder import TrainedModel, build_model, canonical_weights, find_model, load_model, save_model
@@ -62,7 +62,7 @@ def test_batches_do_not_change_translations(folder: Path, beam_size: int) -> Non
 
 
 def test_wider_padding_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from seq2seq.decode import translator as module
+    from seq2seq.decode import stepper as module
 
     lines = mixed_lines(20)
     expected = Translator.load(folder, "cpu").translate_all(lines)
@@ -102,8 +102,8 @@ def test_any_line_in_is_one_line_out(folder: Path) -> None:
 def test_like_lines_are_translated_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     translator = Translator.load(folder, "cpu")
     searched = []
-    real = translator._search_batch
-    monkeypatch.setattr(translator, "_search_batch", lambda rows, n: searched.extend(rows) or real(rows, n))
+    real = translator._search
+    monkeypatch.setattr(translator, "_search", lambda rows, n: searched.extend(rows) or real(rows, n))
     out = translator.translate(["red dog.", "", "blue cat.", "red dog.", "red dog."])
     assert len(searched) == 2
     assert out[0] == out[3] == out[4]
@@ -168,3 +168,14 @@ def test_model_folder_round_trip_and_damage(folder: Path, tmp_path: Path) -> Non
     (copy / "tokenizer/shared.model").unlink()
     with pytest.raises(ModelError, match="shared.model: missing"):
         load_model(copy)
+
+
+def test_sentences_of_like_length_wait_for_a_place_in_one_queue() -> None:
+    lengths = [3] * 100 + [40, 38] + [20] * 5 + [10] * 3
+    queues = list(_queues(lengths, tokens=40, rows=64))
+    assert sorted(i for queue, _ in queues for i in queue) == list(range(len(lengths)))
+    assert [at_once for _, at_once in queues] == [1, 13]  # 40 // 40, and for the short ones 40 // 3
+    assert [lengths[i] for i in queues[0][0]] == sorted([40, 38] + [20] * 5 + [10] * 3, reverse=True)
+    assert list(_queues([50], tokens=40, rows=8)) == [([0], 1)]
+    assert list(_queues([], tokens=40, rows=8)) == []
+    assert [at_once for _, at_once in _queues(lengths, tokens=4000, rows=16)] == [16]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from seq2seq.model.attention import KeyValueCache, Layout, MultiHeadAttention, attend, attention_weights
+from seq2seq.model.attention import MASKED, Layout, MultiHeadAttention, attend, attention_weights
 from seq2seq.model.dropout import dropout
 
 
@@ -28,28 +28,13 @@ def test_attention_equals_torch() -> None:
     torch.testing.assert_close(ours(x, Layout.causal(5, x.device)), expected)
 
 
-def test_beams_share_the_memory_of_their_sentence() -> None:
+def test_a_mask_that_is_added_is_a_mask_that_is_true() -> None:
     torch.manual_seed(1)
-    attention = MultiHeadAttention(16, 2)
-    memory, x = torch.randn(2, 5, 16), torch.randn(6, 1, 16)
-    layout = Layout.padded(torch.arange(5) < torch.tensor([[5], [3]]))
-    shared = attention.attend_to(attention.keys_values(memory), x, layout)
-    copied = Layout.padded(torch.arange(5) < torch.tensor([[5]] * 3 + [[3]] * 3))
-    expected = attention.attend_to(attention.keys_values(memory.repeat_interleave(3, 0)), x, copied)
-    torch.testing.assert_close(shared, expected)
-
-
-def test_cached_equals_uncached_and_follows_its_rows() -> None:
-    torch.manual_seed(1)
-    attention = MultiHeadAttention(16, 2)
-    x = torch.randn(3, 4, 16)
-    expected = attention(x, Layout.causal(4, x.device))
-    cache = KeyValueCache()
-    attention(x[:, :2], Layout.causal(2, x.device), cache)
-    cache.reorder(torch.tensor([2, 0]))
-    attention(x[[2, 0], 2:3], Layout(), cache)
-    last = attention(x[[2, 0], 3:], Layout(), cache)
-    torch.testing.assert_close(last[:, 0], expected[[2, 0], 3])
+    q, k, v = torch.randn(2, 2, 3, 4), torch.randn(2, 2, 5, 4), torch.randn(2, 2, 5, 4)
+    seen = torch.rand(2, 1, 3, 5) < 0.6
+    seen[:, :, :, 0] = True
+    added = torch.zeros(seen.shape).masked_fill(~seen, MASKED)
+    torch.testing.assert_close(attend(q, k, v, Layout(added)), attend(q, k, v, Layout(seen)))
 
 
 def test_row_that_may_attend_to_nothing_gives_finite_numbers_and_gradients() -> None:

@@ -150,21 +150,6 @@ def test_batched_equals_single(batch: Batch) -> None:
         torch.testing.assert_close(together[i, :length], alone[0], atol=1e-5, rtol=1e-5)
 
 
-def test_cached_equals_uncached_under_forced_permutations(batch: Batch) -> None:
-    model = build().eval()
-    beams, order = 2, torch.tensor([0, 1, 2, 3, 4, 5])
-    tokens = torch.randint(4, V, (len(batch.src) * beams, 6), generator=torch.Generator().manual_seed(3))
-    state = model.start(batch.src, cached=True)
-    for t in range(6):
-        hidden = model.decode(tokens[:, t : t + 1], state)
-        sources = batch.src.repeat_interleave(beams, 0)
-        expected = model.decode(tokens[:, : t + 1], model.start(sources))[:, -1:]
-        torch.testing.assert_close(hidden, expected, atol=1e-5, rtol=1e-5)
-        order = torch.tensor([1, 0, 2, 2, 5, 4])
-        state.reorder(order, order[::beams] // beams)
-        tokens = tokens[order]
-
-
 def test_all_pad_source_is_finite() -> None:
     model = build()
     batch = Batch(torch.full((2, 3), PAD), torch.tensor([[BOS, 5]] * 2), torch.tensor([[5, EOS]] * 2), 4)
@@ -195,15 +180,15 @@ def test_cross_attention_of_each_layer(norm: str, batch: Batch) -> None:
 def test_cross_attention_is_what_the_lowest_layer_multiplies_values_with(norm: str, batch: Batch) -> None:
     model = build(norm).eval()
     weights = model.cross_attention(batch.src, batch.tgt_in)[0]
-    state, layer = model.start(batch.src), model.decoder[0]
+    memory, layer = model.start(batch.src), model.decoder[0]
     assert isinstance(layer, DecoderLayer)
     causal = Layout.causal(batch.tgt_in.shape[1], batch.src.device)
     length = batch.tgt_in.shape[1]
     x = model.target_embedding(batch.tgt_in, torch.arange(length), length)
     x = layer.self_attention_residual(x, lambda rows: layer.self_attention(rows, causal))
     rows = layer.cross_attention_residual.norm(x) if norm == "pre" else x
-    expected = layer.cross_attention.attend_to(state.memory[0], rows, state.memory_layout)
-    heads = weights @ state.memory[0][1]  # [B, H, T, E]
+    expected = layer.cross_attention.attend_to(memory.keys_values[0], rows, memory.layout)
+    heads = weights @ memory.keys_values[0][1]  # [B, H, T, E]
     torch.testing.assert_close(layer.cross_attention.out(heads.transpose(1, 2).flatten(2)), expected)
 
 

@@ -20,7 +20,7 @@ from bench.translate_data import choose_lines, prepare_system, write_random_mode
 from bench.translate_peer import PeerTranslator
 from bench.translate_plan import LINES, TranslatePlan
 from benchmark import parse
-from seq2seq.data.batch import Batch, pad_rows
+from seq2seq.data.batch import Batch
 from seq2seq.decode import translator
 from seq2seq.decode.beam import LengthPenalty, beam_search
 from seq2seq.decode.stepper import TransformerStepper
@@ -90,7 +90,7 @@ def our_rows(trained: TrainedModel, plan: TranslatePlan) -> tuple[list[list[int]
     sources = trained.tokenizer.encode_source(list(plan.limits()), plan.language)
     with torch.inference_mode():
         found = beam_search(
-            TransformerStepper(trained.model, pad_rows(sources)),
+            TransformerStepper(trained.model, sources),
             beam_size=plan.beam_size,
             max_lengths=[FAR] * len(sources),
             bos=BOS,
