@@ -7,8 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seq2seq.decode.windows import dropped, window_start
+from seq2seq.model.device import in_precision
 from seq2seq.model.gpt import GPT, GPTState
+from seq2seq.model.linear import project_by
 from seq2seq.model.transformer import DecoderState, Transformer
+from seq2seq.text.shortlist import Choice
 
 MAX_SCORES = 2**26  # scores of the vocabulary that a batch holds at once (256 MiB)
 
@@ -19,10 +22,13 @@ class TransformerStepper:
     Args:
         model: in evaluation mode.
         src: [B, S] int64 source ids, padded on the right.
+        choice: target tokens that each sentence may use; search then deals in their places in `choice.ids`, and their
+            probabilities sum to 1. None: all.
     """
 
-    def __init__(self, model: Transformer, src: Tensor) -> None:
+    def __init__(self, model: Transformer, src: Tensor, choice: Choice | None = None) -> None:
         self.model = model
+        self._listed = None if choice is None else Listed(model, choice, src.device)
         self.src = src
         self.beam_size = 0
         self._state: DecoderState | None = None
@@ -41,13 +47,43 @@ class TransformerStepper:
 
     def step(self, tokens: Tensor) -> Tensor:
         """Returns log-probabilities [N, V] float32 of what follows `tokens` [N] int64; see `beam.Stepper`."""
+        if self._listed:
+            tokens = self._listed.ids[tokens]
         hidden = self.model.decode(tokens[:, None], self.state)[:, 0]  # [N, D]
-        return F.log_softmax(self.model.logits(hidden).float(), dim=-1)
+        logits = self._listed.logits(hidden) if self._listed else self.model.logits(hidden)
+        return F.log_softmax(logits.float(), dim=-1)
 
     def reorder(self, rows: Tensor) -> None:
         """Reorders the beams and drops sentences that are done; see `beam.Stepper`."""
         sentences = rows[:: self.beam_size] // self.beam_size
+        if self._listed:
+            self._listed.reorder(sentences)
         self.state.reorder(rows, sentences)
+
+
+class Listed:
+    """The part of the output projection that gives scores of listed tokens.
+
+    Args:
+        model: whose output it is.
+        choice: the tokens.
+        device: where they are wanted.
+    """
+
+    def __init__(self, model: Transformer, choice: Choice, device: torch.device) -> None:
+        self.ids = torch.from_numpy(choice.ids).to(device)
+        self._weight = in_precision(model.output.weight[self.ids])  # [n, D]
+        self._refused = torch.from_numpy(~choice.allowed).to(device)  # [B, n]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Maps hidden rows [N, D], equally many for each sentence, to scores [N, n]."""
+        scores = project_by(hidden, self._weight, None).view(len(self._refused), -1, len(self.ids))  # [B, K, n]
+        return scores.masked_fill_(self._refused[:, None], -torch.inf).flatten(0, 1)
+
+    def reorder(self, sentences: Tensor) -> None:
+        """Keeps the given sentences [B'] int64, which stay in order."""
+        if len(sentences) != len(self._refused):
+            self._refused = self._refused[sentences]
 
 
 class GPTStepper:

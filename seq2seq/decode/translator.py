@@ -1,7 +1,7 @@
 """Raw text in, raw text out: one translation for each line, whatever the line holds."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ class Translator:
 
     Raises:
         DataError: the model does not translate into the language.
+        ModelError: `decode.shortlist` asks for a shortlist, and the model has none.
     """
 
     def __init__(
@@ -91,6 +92,12 @@ class Translator:
         self.decode = trained.settings.decode
         self.penalty = LengthPenalty(self.decode.length_norm, self.decode.length_penalty)
         self.batch_size = batch_size
+        self.shortlist = trained.shortlist if self.decode.shortlist else None
+        if self.decode.shortlist and not self.shortlist:
+            raise ModelError(
+                "the model has no shortlist (decode.shortlist); learn one from parallel text with\n"
+                "  seq2seq-shortlist MODEL --source FILE --target FILE\nor translate with --no-shortlist"
+            )
 
     @classmethod
     def load(
@@ -186,12 +193,13 @@ class Translator:
 
     def _search_batch(self, sources: Sequence[Ids], n_best: int) -> list[list[Hypothesis]]:
         """Searches for sources that are decoded together."""
+        choice = self.shortlist.choose(sources) if self.shortlist else None
         limits = [int(self.decode.max_length_ratio * len(ids)) + EXTRA_LENGTH for ids in sources]
         device = self.trained.device
         with evaluating(self.trained.model), autocast(self.trained.decode_precision, device):
             try:
-                return beam_search(
-                    TransformerStepper(self.trained.model, pad_rows(sources).to(device)),
+                found = beam_search(
+                    TransformerStepper(self.trained.model, pad_rows(sources).to(device), choice),
                     beam_size=self.decode.beam_size,
                     n_best=n_best,
                     max_lengths=limits,
@@ -204,6 +212,9 @@ class Translator:
                 )
             except FloatingPointError as error:
                 raise ModelError(f"{error}: the model's weights are unusable") from error
+        if choice is None:
+            return found
+        return [[replace(one, tokens=choice.ids[one.tokens].tolist()) for one in found_of] for found_of in found]
 
     def _join(self, parts: Sequence[Sequence[Hypothesis]]) -> Translation:
         """Makes one translation of the hypotheses for the parts of a line."""
