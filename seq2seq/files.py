@@ -128,17 +128,48 @@ def write_manifest(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             sync(path)
-            files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+            files[path.relative_to(folder).as_posix()] = _manifest_row(path)
     for path in [folder, *folder.rglob("*")]:
         if path.is_dir():
             sync(path)
     write_json(folder / MANIFEST, {"format_version": FORMAT_VERSION, "files": files})
 
 
-def verify_manifest(folder: Path) -> None:
+def add_file(folder: Path, name: str, write: Callable[[Path], object]) -> None:
+    """Adds a file to a folder that has a manifest, or replaces it there; the folder is whole at every moment.
+
+    Of a crash while it is replaced the folder may come out without it. Only one process may do so at a time.
+
+    Args:
+        folder: the folder; what it holds else is not touched.
+        name: of the file.
+        write: writes the file, under its name, into an empty folder.
+    """
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    files = dict(manifest["files"])
+    temporary = folder / f".{name}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        write(temporary)
+        sync(temporary / name)
+        row = _manifest_row(temporary / name)
+        if files.pop(name, None):  # a manifest that lists it would be wrong as soon as it is replaced
+            write_json(folder / MANIFEST, {**manifest, "files": files})
+        os.replace(temporary / name, folder / name)
+        sync(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    write_json(folder / MANIFEST, {**manifest, "files": dict(sorted({**files, name: row}.items()))})
+
+
+def verify_manifest(folder: Path) -> frozenset[str]:
     """Checks that the files of a folder's manifest are all there, with their sizes and hashes.
 
     Files that the manifest does not list are nobody's business: they are never read.
+
+    Returns:
+        The names of the files that it lists.
 
     Raises:
         DamagedError: a file is missing or changed, or the manifest itself is.
@@ -163,6 +194,7 @@ def verify_manifest(folder: Path) -> None:
             raise DamagedError(f"{path}: missing")
         if path.stat().st_size != size or sha256(path) != digest:
             raise DamagedError(f"{path}: damaged: its content does not match {MANIFEST}")
+    return frozenset(files)
 
 
 def is_whole(folder: Path) -> bool:
@@ -205,6 +237,11 @@ def lock(folder: Path, message: str | None = None) -> Iterator[None]:
         except BlockingIOError:
             raise RunError(str(message)) from None
         yield
+
+
+def _manifest_row(path: Path) -> dict[str, Any]:
+    """Returns what a manifest says of a file."""
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def _json_text(value: Any) -> str:

@@ -32,6 +32,10 @@ precision_option = click.option(
     "--precision", type=click.Choice(["auto", "fp32", "bf16", "int8"]), help="Number format of the products."
 )
 
+shortlist_option = click.option(
+    "--shortlist/--no-shortlist", default=None, help="Use only words that the model's shortlist has for each sentence."
+)
+
 
 def prepare_torch(threads: int | None) -> None:
     """Sets up this process for computing: its memory and, if a number is given, its CPU threads."""

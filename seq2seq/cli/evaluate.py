@@ -17,6 +17,7 @@ from seq2seq.cli.common import (
     given,
     precision_option,
     prepare_torch,
+    shortlist_option,
     target_language_option,
     threads_option,
 )
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @beam_size_option
 @batch_tokens_option
 @target_language_option
+@shortlist_option
 @precision_option
 @device_option
 @threads_option
@@ -135,7 +137,7 @@ def _check_sides(
 def _check_options(models: Sequence[str], has_decode: bool, output: str | None, report: str | None) -> None:
     """Checks the options that go with models, and that results can be written before anything is computed."""
     if not models and (has_decode or output):
-        options = "--target-language, --beam-size, --batch-tokens, --precision and --output"
+        options = "--target-language, --beam-size, --batch-tokens, --shortlist, --precision and --output"
         raise Seq2SeqError(f"{options} go with MODEL, not with --hypothesis")
     if output and len(models) > 1:
         raise Seq2SeqError(f"--output takes the translations of one MODEL, not of {len(models)}")

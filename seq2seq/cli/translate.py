@@ -15,6 +15,7 @@ from seq2seq.cli.common import (
     open_output,
     precision_option,
     prepare_torch,
+    shortlist_option,
     target_language_option,
     threads_option,
 )
@@ -37,6 +38,7 @@ from seq2seq.cli.common import (
 @batch_tokens_option
 @click.option("--batch-size", type=click.IntRange(1), help="Sentences translated at once, at the most.")
 @target_language_option
+@shortlist_option
 @precision_option
 @device_option
 @threads_option

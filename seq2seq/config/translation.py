@@ -155,6 +155,8 @@ class TrainSettings(AnyTrainSettings):
     """Weight of R-Drop, which draws two dropout passes of each pair together (Liang et al. 2021 use 5); 0: one pass."""
     best_metric: Literal["bleu", "chrf", "loss"] = "bleu"
     """Validation metric by which the best model is chosen and patience is counted."""
+    shortlist: bool = False
+    """Whether a shortlist, which words may translate which, is learnt and kept with the model; see decode.shortlist."""
     valid_samples: int = Field(default=4, ge=0)
     """Validation sentences that are shown with their translation."""
 
@@ -174,6 +176,8 @@ class DecodeSettings(Section):
     """Longest translation: this times the source's length in tokens, plus 10."""
     batch_tokens: int = Field(default=4096, ge=1)
     """Source tokens that are translated at once, padding included."""
+    shortlist: bool = False
+    """Whether translations use only words that the model's shortlist has for their source: less work, not exact."""
     precision: DecodePrecision = "auto"
     """Number format of the products; auto: bf16 where the hardware gains by it, else fp32. int8 is for CPUs."""
 

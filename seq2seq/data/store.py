@@ -40,6 +40,7 @@ class PairStore:
         name: of the corpus.
         weight: how often each pair comes in an epoch.
         language: of the target side.
+        holds_text: whether there is text rather than ids.
         counts: pairs `read`, `kept`, and dropped for each reason; kept `source_tokens` and `target_tokens`.
         source_lengths: [n] int64, tokens of each source, eos and tag included.
         target_lengths: [n] int64, tokens of each target, eos included.
@@ -54,6 +55,7 @@ class PairStore:
         self.counts: dict[str, int] = content["counts"]
         self._offsets = [np.load(folder / f"{side}.offsets.npy", mmap_mode="r") for side in SIDES]
         dtype = np.dtype(content["dtype"])
+        self.holds_text = dtype == np.uint8
         self._items = [np.memmap(folder / f"{side}.data", dtype=dtype, mode="r") for side in SIDES]
         self.source_lengths: Lengths
         self.target_lengths: Lengths
@@ -70,6 +72,16 @@ class PairStore:
         """Returns source and target text of a pair, of a store that holds text."""
         source, target = (self._item(side, index).tobytes().decode() for side in (0, 1))
         return source, target
+
+    def rows(self, start: int, end: int, tokenizer: Tokenizer) -> tuple[IdRows, IdRows]:
+        """Returns source and target ids of the pairs from `start` to before `end`; text is cut by the tokenizer."""
+        if self.holds_text:
+            pairs = [self.text(i) for i in range(start, end)]
+            sources = tokenizer.source_rows([source for source, _ in pairs], self.language)
+            return sources, tokenizer.target_rows([target for _, target in pairs])
+        lengths = self.source_lengths[start:end], self.target_lengths[start:end]
+        ids = [np.array(self._items[side][slice(*self._offsets[side][[start, end]])], np.int32) for side in (0, 1)]
+        return IdRows(ids[0], lengths[0]), IdRows(ids[1], lengths[1])
 
     def dropped(self) -> Iterator[dict[str, object]]:
         """Yields `pair` (its number in the corpus, from 1), `reason`, `source` and `target` of each pair left out."""

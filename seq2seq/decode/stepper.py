@@ -7,11 +7,13 @@ from torch import Tensor
 
 from seq2seq.data.batch import pad_rows
 from seq2seq.decode.windows import dropped, window_start
-from seq2seq.model.attention import Layout
-from seq2seq.model.cache import DecoderCache, Memory
+from seq2seq.model.cache import DecoderCache
+from seq2seq.model.device import product_dtype
 from seq2seq.model.gpt import GPT, GPTState
+from seq2seq.model.linear import FloatProduct
 from seq2seq.model.transformer import Transformer
 from seq2seq.text.ids import Ids
+from seq2seq.text.shortlist import Choice
 
 MAX_SCORES = 2**26  # scores of the vocabulary that a batch holds at once (256 MiB)
 
@@ -23,17 +25,22 @@ class TransformerStepper:
         model: in evaluation mode.
         sources: ids of each source, each ending in eos; the longest first, if not all are decoded at once.
         at_once: sources that are decoded together at the most; the others follow when asked for; None: all.
+        choice: target tokens that each of the sources may use, all of which are decoded at once; search then deals in
+            their places in `choice.ids`, and their probabilities sum to 1. None: all.
     """
 
-    def __init__(self, model: Transformer, sources: Sequence[Ids], at_once: int | None = None) -> None:
+    def __init__(
+        self, model: Transformer, sources: Sequence[Ids], at_once: int | None = None, choice: Choice | None = None
+    ) -> None:
         self.model = model
         self.sources = sources
         self.at_once = at_once or len(sources)
         self._device = model.output.weight.device
+        self._listed = None if choice is None else Listed(model, choice, self._device)
         self._cache = DecoderCache(len(model.decoder), 1, self._device)
         self._begun = 0  # sources that have got a place
         self._encoded = 0  # sources that have been encoded, of which the last ones are:
-        self._ready = Memory([], Layout())
+        self._ready: list[tuple[Tensor, Tensor]] = []
 
     def start(self, beam_size: int) -> int:
         """Encodes the first sources; see `beam.Stepper`."""
@@ -45,11 +52,15 @@ class TransformerStepper:
 
     def step(self, tokens: Tensor) -> Tensor:
         """Returns logits [N, V] of what follows `tokens` [N] int64; see `beam.Stepper`."""
-        hidden = self.model.step(tokens.view(-1, self._cache.beam_size), self._cache)  # [G, K, D]
-        return self.model.logits(hidden.flatten(0, 1))
+        if self._listed:
+            tokens = self._listed.ids[tokens]
+        hidden = self.model.step(tokens.view(-1, self._cache.beam_size), self._cache).flatten(0, 1)  # [N, D]
+        return self._listed.logits(hidden) if self._listed else self.model.logits(hidden)
 
     def reorder(self, rows: Tensor) -> None:
         """Reorders beams and sentences; see `beam.Stepper`."""
+        if self._listed:
+            self._listed.reorder(rows[:: self._cache.beam_size] // self._cache.beam_size)
         self._cache.reorder(rows)
 
     def refill(self, places: list[int]) -> None:
@@ -57,17 +68,42 @@ class TransformerStepper:
         while places:
             if self._begun == self._encoded:
                 chunk = self.sources[self._encoded : self._encoded + self.at_once]
-                self._ready = self.model.start(pad_rows(chunk).to(self._device))
+                self._ready = self.model.start(pad_rows(chunk).to(self._device)).keys_values
                 self._encoded += len(chunk)
-            n = min(len(places), self._encoded - self._begun)
-            begun, left = slice(self._begun, self._begun + n), self._encoded - self._begun
-            first = len(self._ready.keys_values[0][0]) - left
+            left = self._encoded - self._begun
+            n = min(len(places), left)
+            first = len(self._ready[0][0]) - left
             part = slice(first, first + n)
-            keys_values = [(k[part], v[part]) for k, v in self._ready.keys_values]
-            lengths = [len(ids) for ids in self.sources[begun]]
-            self._cache.put(places[:n], Memory(keys_values, self._ready.layout), lengths)
+            lengths = [len(ids) for ids in self.sources[self._begun : self._begun + n]]
+            self._cache.put(places[:n], [(k[part], v[part]) for k, v in self._ready], lengths)
             self._begun += n
             places = places[n:]
+
+
+class Listed:
+    """The part of the output projection that gives scores of listed tokens.
+
+    Args:
+        model: whose output it is.
+        choice: the tokens.
+        device: where they are wanted.
+    """
+
+    def __init__(self, model: Transformer, choice: Choice, device: torch.device) -> None:
+        self.ids = torch.from_numpy(choice.ids).to(device)
+        weight = model.output.weight.detach()[self.ids]  # [n, D]
+        self._product = FloatProduct(weight, None, product_dtype(weight))
+        self._refused = torch.from_numpy(~choice.allowed).to(device)  # [B, n]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Maps hidden rows [N, D], equally many for each sentence, to scores [N, n]."""
+        scores = self._product(hidden, "none").view(len(self._refused), -1, len(self.ids))  # [B, K, n]
+        return scores.masked_fill_(self._refused[:, None], -torch.inf).flatten(0, 1)
+
+    def reorder(self, sentences: Tensor) -> None:
+        """Keeps the given sentences [B'] int64."""
+        if len(sentences) != len(self._refused):
+            self._refused = self._refused[sentences]
 
 
 class GPTStepper:

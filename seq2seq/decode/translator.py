@@ -1,7 +1,7 @@
 """Raw text in, raw text out: one translation for each line, whatever the line holds."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ class Translator:
 
     Raises:
         DataError: the model does not translate into the language.
+        ModelError: `decode.shortlist` asks for a shortlist, and the model has none.
     """
 
     def __init__(
@@ -91,6 +92,12 @@ class Translator:
         self.decode = trained.settings.decode
         self.penalty = LengthPenalty(self.decode.length_norm, self.decode.length_penalty)
         self.batch_size = batch_size
+        self.shortlist = trained.shortlist if self.decode.shortlist else None
+        if self.decode.shortlist and not self.shortlist:
+            raise ModelError(
+                "the model has no shortlist (decode.shortlist); learn one from parallel text with\n"
+                "  seq2seq-shortlist MODEL --source FILE --target FILE\nor translate with --no-shortlist"
+            )
 
     @classmethod
     def load(
@@ -180,7 +187,8 @@ class Translator:
         rows = max(1, MAX_SCORES // (self.decode.beam_size * self.tokenizer.target_vocab_size))
         rows = min(rows, self.batch_size or rows)
         found: list[list[Hypothesis]] = [[] for _ in sources]
-        for chosen, at_once in _queues([len(ids) for ids in sources], self.decode.batch_tokens, rows):
+        lengths = [len(ids) for ids in sources]
+        for chosen, at_once in _queues(lengths, self.decode.batch_tokens, rows, waiting=not self.shortlist):
             hypotheses = self._search_queue([sources[i] for i in chosen], at_once, n_best)
             for i, best in zip(chosen, hypotheses, strict=True):
                 found[i] = best
@@ -188,11 +196,12 @@ class Translator:
 
     def _search_queue(self, sources: Sequence[Ids], at_once: int, n_best: int) -> list[list[Hypothesis]]:
         """Searches for sources, the longest first, of which `at_once` are decoded together."""
+        choice = self.shortlist.choose(sources) if self.shortlist else None
         limits = [int(self.decode.max_length_ratio * len(ids)) + EXTRA_LENGTH for ids in sources]
-        stepper = TransformerStepper(self.trained.model, sources, at_once)
+        stepper = TransformerStepper(self.trained.model, sources, at_once, choice)
         with evaluating(self.trained.model), autocast(self.trained.decode_precision, self.trained.device):
             try:
-                return beam_search(
+                found = beam_search(
                     stepper,
                     beam_size=self.decode.beam_size,
                     n_best=n_best,
@@ -207,6 +216,9 @@ class Translator:
                 )
             except FloatingPointError as error:
                 raise ModelError(f"{error}: the model's weights are unusable") from error
+        if choice is None:
+            return found
+        return [[replace(one, tokens=choice.ids[one.tokens].tolist()) for one in found_of] for found_of in found]
 
     def _join(self, parts: Sequence[Sequence[Hypothesis]]) -> Translation:
         """Makes one translation of the hypotheses for the parts of a line."""
@@ -226,7 +238,7 @@ class Translator:
         return Translation(text, [Candidate(text, score, log_prob, tokens)], len(parts), truncated)
 
 
-def _queues(lengths: Sequence[int], tokens: int, rows: int) -> Iterator[tuple[list[int], int]]:
+def _queues(lengths: Sequence[int], tokens: int, rows: int, waiting: bool = True) -> Iterator[tuple[list[int], int]]:
     """Yields groups of indices, the longest first, each with the number that is decoded at once.
 
     That number follows from the longest of a group. A group ends where so many more are as short that twice as many at
@@ -236,12 +248,13 @@ def _queues(lengths: Sequence[int], tokens: int, rows: int) -> Iterator[tuple[li
         lengths: tokens of each source.
         tokens: that are decoded at once at the most, padding included (a longer source comes alone).
         rows: sources that are decoded at once at the most.
+        waiting: whether there may be more in a group than are decoded at once. A shortlist holds for few sentences.
     """
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     start = 0
     while start < len(order):
         at_once, end = min(rows, max(1, tokens // lengths[order[start]])), start + 1
-        while end < len(order):
+        while end < len(order) and (waiting or end - start < at_once):
             more = min(rows, tokens // lengths[order[end]])
             if more >= 2 * at_once and len(order) - end >= QUEUE * more:
                 break

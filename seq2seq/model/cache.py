@@ -9,6 +9,8 @@ from torch import Tensor
 
 from seq2seq.model.attention import MASKED, AnyLayout, Layout
 
+KeysValues = list[tuple[Tensor, Tensor]]
+
 GROWTH = 8  # steps by which a cache grows at least
 
 
@@ -100,7 +102,7 @@ class Memory:
         layout: which source positions are real.
     """
 
-    keys_values: list[tuple[Tensor, Tensor]]
+    keys_values: KeysValues
     layout: AnyLayout
 
 
@@ -161,12 +163,12 @@ class DecoderCache:
         """Counts the tokens of a step."""
         self.positions = self.positions + 1
 
-    def put(self, places: Sequence[int], sources: Memory, lengths: Sequence[int]) -> None:
+    def put(self, places: Sequence[int], sources: KeysValues, lengths: Sequence[int]) -> None:
         """Begins sentences: the first ones at all places, later ones where others are done.
 
         Args:
             places: of n sentences.
-            sources: of the n sentences; none longer than the longest of the first ones.
+            sources: for each layer keys and values of the n sources; none longer than the longest of the first ones.
             lengths: tokens of each source.
         """
         if self._ages:
@@ -175,12 +177,12 @@ class DecoderCache:
         self._source_lengths, self._ages = list(lengths), [0] * len(places)
         self._mask = self._mask.new_zeros(len(places), 1, self.beam_size, 0)
         self.positions = self.positions.new_zeros(len(places))
-        self._see([(k.mT.contiguous().mT, v.contiguous()) for k, v in sources.keys_values])
+        self._see([(k.mT.contiguous().mT, v.contiguous()) for k, v in sources])
 
-    def _replace(self, places: Sequence[int], sources: Memory, lengths: Sequence[int]) -> None:
+    def _replace(self, places: Sequence[int], sources: KeysValues, lengths: Sequence[int]) -> None:
         index, keys_values = torch.tensor(places, device=self.positions.device), self.memory.keys_values
-        length = min(sources.keys_values[0][0].shape[2], keys_values[0][0].shape[2])
-        for (keys, values), (new_keys, new_values) in zip(keys_values, sources.keys_values, strict=True):
+        length = min(sources[0][0].shape[2], keys_values[0][0].shape[2])
+        for (keys, values), (new_keys, new_values) in zip(keys_values, sources, strict=True):
             keys[index, :, :length] = new_keys[:, :, :length]
             values[index, :, :length] = new_values[:, :, :length]
         self._mask[index] = MASKED
@@ -189,7 +191,7 @@ class DecoderCache:
             self._ages[place], self._source_lengths[place] = 0, source_length
         self._see(keys_values)
 
-    def _see(self, keys_values: list[tuple[Tensor, Tensor]]) -> None:
+    def _see(self, keys_values: KeysValues) -> None:
         """Lets the decoder see sources, two [G, H, S, E] for each layer, of which no more is kept than needed."""
         room, longest = keys_values[0][0].shape[2], max(self._source_lengths, default=0)
         if 4 * longest <= 3 * room:

@@ -1,4 +1,7 @@
-"""Model folders: model.safetensors, config.json, tokenizer/ and MANIFEST.json. Nothing else is needed to translate."""
+"""Model folders: model.safetensors, config.json, tokenizer/ and MANIFEST.json. Nothing else is needed to translate.
+
+A translation model may have shortlist.safetensors too.
+"""
 
 import errno
 import json
@@ -21,6 +24,7 @@ from seq2seq.model.device import DECODING_WIDTH, Precision, choose_precision
 from seq2seq.model.gpt import GPT
 from seq2seq.model.linear import prepare_for_decoding
 from seq2seq.model.transformer import Transformer
+from seq2seq.text.shortlist import SHORTLIST, Shortlist
 from seq2seq.text.tokenizer import Tokenizer
 
 CHECKPOINT = re.compile(r"step-\d{8,}")
@@ -63,11 +67,13 @@ class TrainedModel(AnyTrained):
 
     Attributes:
         max_source_length: tokens of the longest source the model was trained on, eos included.
+        shortlist: which words may translate which, if that has been learnt.
     """
 
     model: Transformer
     settings: TranslationSettings
     max_source_length: int
+    shortlist: Shortlist | None = None
 
     def target_language(self, wanted: str | None) -> str:
         """Returns the language to translate into.
@@ -125,6 +131,8 @@ def save_model(folder: Path, trained: AnyTrained) -> None:
     }
     if isinstance(trained, TrainedModel):
         config["max_source_length"] = trained.max_source_length
+        if trained.shortlist:
+            trained.shortlist.save(folder)
     write_json(folder / "config.json", config)
 
 
@@ -182,7 +190,7 @@ def load_any(
         ModelError: it is damaged, incomplete, or its parts do not belong together.
         RecipeError: a decode setting does not exist or has no valid value.
     """
-    verify_manifest(folder)
+    names = verify_manifest(folder)
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         settings = settings_from_dict(config["settings"], str(folder / "config.json"))
@@ -201,7 +209,8 @@ def load_any(
         return TrainedGPT(gpt.to(device).eval(), tokenizer, settings)
     model = build_model(settings, tokenizer)
     load_weights(model, folder / "model.safetensors")
-    return TrainedModel(model.to(device).eval(), tokenizer, settings, longest)
+    shortlist = Shortlist.load(folder, tokenizer) if SHORTLIST in names else None
+    return TrainedModel(model.to(device).eval(), tokenizer, settings, longest, shortlist)
 
 
 def find_model(path: Path) -> Path:

@@ -75,13 +75,12 @@ def project(x: Tensor, linear: Linear, part: range | None = None, then: PostOp =
 def prepare_for_decoding(model: nn.Module, precision: Precision) -> None:
     """Rounds and lays out the matrices of a model that is not trained any more, once, as its products want them.
 
-    The model can from now on compute, but neither be trained nor saved. Embeddings stay what they are, also where a
-    product with the same matrix follows.
+    The model can from now on compute, but neither be trained nor saved. Embeddings and the output's matrix, which may
+    be one of them, stay what they are: others look at them too.
     """
-    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     for module in model.modules():
         if isinstance(module, Linear):
-            module.prepare(precision, keep=id(module.weight) in embeddings)
+            module.prepare(precision, keep=module is getattr(model, "output", None))
 
 
 def _product(weight: Tensor, bias: Tensor | None, precision: Precision) -> Product:

@@ -33,6 +33,11 @@ class IdRows:
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         return cls(np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum())), lengths)
 
+    @classmethod
+    def joined(cls, parts: Sequence["IdRows"]) -> "IdRows":
+        """Puts the texts of several behind each other."""
+        return cls(np.concatenate([part.ids for part in parts]), np.concatenate([part.lengths for part in parts]))
+
     @cached_property
     def rows(self) -> list[Ids]:
         """The ids of each text."""
@@ -42,6 +47,17 @@ class IdRows:
     def where(self, chosen: npt.NDArray[np.bool_]) -> "IdRows":
         """Returns some of the texts; chosen: [n]."""
         return IdRows(self.ids[np.repeat(chosen, self.lengths)], self.lengths[chosen])
+
+
+def spans(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Returns the indices of many stretches of an array, one behind the other.
+
+    Args:
+        starts: [n], where each begins.
+        lengths: [n], of each.
+    """
+    ends = lengths.cumsum()
+    return np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
 
 
 def stored_type(vocab_size: int) -> np.dtype[Any]:

@@ -30,6 +30,7 @@ from seq2seq.model.folder import (
     save_model,
     set_weights,
 )
+from seq2seq.text.shortlist import SHORTLIST, Shortlist
 from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train.update import Updater
 
@@ -78,6 +79,7 @@ class Checkpoint:
 
     Attributes:
         max_source_length: tokens of the longest source a translation model has been trained on.
+        names: files that it is made of.
     """
 
     folder: Path
@@ -85,10 +87,15 @@ class Checkpoint:
     settings: Settings
     conditions: dict[str, Any]
     max_source_length: int
+    names: frozenset[str]
 
     def tokenizer(self) -> Tokenizer:
         """Returns the run's tokenizer."""
         return Tokenizer.load(self.folder / "tokenizer")
+
+    def shortlist(self) -> Shortlist | None:
+        """Returns the shortlist of the run's model, if it has one."""
+        return Shortlist.load(self.folder, self.tokenizer()) if SHORTLIST in self.names else None
 
 
 def save_checkpoint(
@@ -214,7 +221,7 @@ def average_weights(folders: list[Path]) -> dict[str, Tensor]:
 
 def _read(path: Path) -> Checkpoint:
     """Verifies and reads all of a checkpoint but its tensors."""
-    verify_manifest(path)
+    names = verify_manifest(path)
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
         state = json.loads((path / "state.json").read_text(encoding="utf-8"))
@@ -222,6 +229,7 @@ def _read(path: Path) -> Checkpoint:
         position = Position(**{**place, "rows": tuple(map(tuple, place.get("rows", ())))})
         progress = Progress(**{**state["progress"], "position": position})
         settings = settings_from_dict(config["settings"], str(path / "config.json"))
-        return Checkpoint(path, progress, settings, state["conditions"], int(config.get("max_source_length", 0)))
+        longest = int(config.get("max_source_length", 0))
+        return Checkpoint(path, progress, settings, state["conditions"], longest, names)
     except (ValueError, KeyError, TypeError, RecipeError) as error:
         raise ModelError(f"{path}: whole, but not of this program's making or version: {error}") from error

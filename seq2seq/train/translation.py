@@ -11,12 +11,15 @@ from seq2seq.data.batch import AnyBatch, Batch
 from seq2seq.data.order import TrainingData
 from seq2seq.data.pools import varies
 from seq2seq.data.store import describe_counts
+from seq2seq.errors import RecipeError
 from seq2seq.model.device import Precision
 from seq2seq.model.folder import AnyTrained, TrainedModel, build_model
 from seq2seq.text.ids import EOS
+from seq2seq.text.shortlist import Shortlist
 from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train.checkpoint import Checkpoint
 from seq2seq.train.prepare import HeldOut, prepare
+from seq2seq.train.shortlist import training_shortlist
 from seq2seq.train.validate import TranslationValidator
 
 SHORT = 16  # tokens of the short sentences in a trial of how much fits
@@ -51,7 +54,7 @@ class TranslationTask:
         longest = self.prepared.max_source_length
         if isinstance(before, Checkpoint | TrainedModel):
             longest = max(longest, before.max_source_length)
-        self.trained = TrainedModel(model, self.tokenizer, self.settings, longest)
+        self.trained = TrainedModel(model, self.tokenizer, self.settings, longest, self._shortlist(before))
         return self.trained
 
     def trial_batches(self, device_tokens: int) -> list[AnyBatch]:
@@ -70,6 +73,15 @@ class TranslationTask:
             side[:, -1] = EOS
         return Batch.from_ids(list(ids[0]), list(ids[1]))
 
+    def _shortlist(self, before: Checkpoint | AnyTrained | None) -> Shortlist | None:
+        """Returns what a resumed run has, else what the recipe asks for, else that of the model that it starts from."""
+        found = before.shortlist() if isinstance(before, Checkpoint) else None
+        if found is None and self.settings.train.shortlist:
+            found = training_shortlist(self.prepared, self.settings.data)
+        if found is None and isinstance(before, TrainedModel):
+            found = before.shortlist
+        return found
+
     def loss(self, batch: AnyBatch) -> Tensor:
         """Returns the summed loss with label smoothing and R-Drop."""
         train = self.settings.train
@@ -77,7 +89,13 @@ class TranslationTask:
         return summed
 
     def validator(self, device_tokens: int, precision: Precision) -> TranslationValidator:
-        """Returns what measures loss, BLEU and chrF."""
+        """Returns what measures loss, BLEU and chrF.
+
+        Raises:
+            RecipeError: translations are to use a shortlist, and the model will have none.
+        """
+        if self.settings.decode.shortlist and not self.trained.shortlist:
+            raise RecipeError("decode.shortlist: the model will have no shortlist; set train.shortlist to true as well")
         return TranslationValidator(self.prepared.valid, self.trained, device_tokens, precision)
 
     def tester(self, device_tokens: int, precision: Precision) -> TranslationValidator | None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -156,6 +157,32 @@ def test_average_of_checkpoints(trained: Path, tmp_path: Path) -> None:
     assert run("translate", tmp_path / "average", stdin=b"red dog.\n").stdout == b"RED DOG.\n"
 
 
+def test_shortlist_from_text_to_translation(trained: Path, tmp_path: Path) -> None:
+    """Learnt for a copy of the model, used when it is asked for, gone with nothing of the model changed."""
+    shutil.copytree(trained / "run/best", tmp_path / "model")
+    source, target = trained / "data/train.en", trained / "data/train.de"
+    out = run("shortlist", tmp_path / "model", "--source", source, "--target", target)
+    assert (out.returncode, out.stdout) == (0, b""), out.stderr.decode()
+    log = (
+        rb"learning a shortlist from 1,425 pairs\n.* of 60 target tokens .*; 100.0 % of those of 75 unseen translations"
+    )
+    assert re.search(log, out.stderr)
+    lines = (trained / "data/valid.en").read_bytes()
+    expected = run("translate", trained / "run", stdin=lines).stdout
+    for options in (["--no-shortlist"], []):
+        assert run("translate", tmp_path / "model", *options, stdin=lines).stdout == expected
+    out = run("translate", tmp_path / "model", "--shortlist", "--format", "jsonl", "--n-best", 2, stdin=lines)
+    records = [json.loads(line) for line in out.stdout.splitlines()]
+    assert [record["translation"].encode() for record in records] == expected.splitlines()
+    assert all(len(record["n_best"]) == 2 for record in records)
+    whole = run("translate", tmp_path / "model", "--format", "jsonl", stdin=lines).stdout.splitlines()
+    higher = [a["log_prob"] > json.loads(b)["log_prob"] for a, b in zip(records, whole, strict=True)]
+    assert sum(higher) > len(higher) / 2
+    scored = run("evaluate", tmp_path / "model", "--shortlist", "--source", trained / "data/valid.en", "--reference",
+                 trained / "data/valid.de", "--json")  # fmt: skip
+    assert json.loads(scored.stdout)["metrics"]["BLEU"]["score"] > 80
+
+
 def test_any_bytes_in_as_many_lines_out(trained: Path, tmp_path: Path) -> None:
     content = (
         b"\n   \nred dog.\r\n\xff\xfe broken \x80\n" + b"dog " * 25_000
@@ -253,6 +280,32 @@ def test_typo_fails_at_once_with_a_hint(recipe_file: Write) -> None:
         ("translate", ["{run}", "--n-best", "2"], 2, "needs --format jsonl"),
         ("translate", ["{run}", "--n-best", "9", "--format", "jsonl"], 2, "more than the beam size, 2"),
         ("translate", ["{run}", "--output", "/nowhere/x"], 2, "/nowhere/x: No such file"),
+        (
+            "translate",
+            ["{run}", "--shortlist"],
+            4,
+            "seq2seq-shortlist MODEL --source FILE --target FILE\nor translate with",
+        ),
+        (
+            "shortlist",
+            ["{run}", "--source", "{data}/train.en", "--target", "{data}/valid.de"],
+            2,
+            "valid.de has 60",
+        ),
+        (
+            "shortlist",
+            ["{run}", "--source", "{data}/none.en", "--target", "{data}/none.de"],
+            2,
+            "none.en: cannot be read",
+        ),
+        ("shortlist", ["{run}", "--source", "{data}/train.en"], 2, "Missing option '--target'"),
+        ("shortlist", ["nowhere", "--source", "x", "--target", "x"], 4, "nowhere: no such folder"),
+        (
+            "shortlist",
+            ["{run}", "--source", "x", "--target", "x", "--target", "y"],
+            2,
+            "each --source needs a --target",
+        ),
         ("translate", ["{run}", "--device", "abacus"], 2, "must be auto, cpu, cuda or cuda:N"),
         (
             "evaluate",
@@ -353,7 +406,7 @@ def test_a_language_model_from_text_to_text(tmp_path: Path) -> None:
     assert b"is a language model, which continues text (seq2seq-generate) and does not translate" in out.stderr
 
 
-@pytest.mark.parametrize("command", ["train", "translate", "evaluate", "score", "generate", "average"])
+@pytest.mark.parametrize("command", ["train", "translate", "evaluate", "score", "generate", "average", "shortlist"])
 def test_help_is_quick(command: str) -> None:
     out = run(command, "--help")
     assert out.returncode == 0

@@ -8,7 +8,7 @@ import torch
 from seq2seq.config import ModelSettings
 from seq2seq.data.batch import pad_rows
 from seq2seq.model.attention import Layout, MultiHeadAttention
-from seq2seq.model.cache import DecoderCache, KeyValueCache, Memory
+from seq2seq.model.cache import DecoderCache, KeyValueCache
 from seq2seq.model.transformer import Transformer
 from seq2seq.text.ids import BOS, EOS, Ids
 
@@ -41,8 +41,7 @@ class Sentences:
         self.put(range(len(sources)), sources)
 
     def put(self, places: range | list[int], sources: list[Ids]) -> None:
-        memory = self.model.start(pad_rows(sources))
-        self.cache.put(places, Memory(memory.keys_values, memory.layout), [len(ids) for ids in sources])
+        self.cache.put(places, self.model.start(pad_rows(sources)).keys_values, [len(ids) for ids in sources])
         for place, ids in zip(places, sources, strict=True):
             self.sources[place], self.beams[place] = ids, [[BOS] for _ in range(self.beam_size)]
 
