@@ -160,7 +160,8 @@ class GenerateSettings(Section):
     batch_tokens: int = Field(default=16_384, ge=1)
     """Tokens that are read at once when lines are scored, or that the windows of texts written at once may hold."""
     precision: DecodePrecision = "auto"
-    """Number format of the products; auto: bf16 where the hardware gains by it, else fp32. int8 is for CPUs."""
+    """Number format of the products; auto: bf16 where the hardware gains by it, else fp32. int8 is for CPUs, and for
+    finished models: training validates as with auto."""
 
 
 class LanguageModelSettings(AnySettings):

@@ -179,7 +179,8 @@ class DecodeSettings(Section):
     shortlist: bool = False
     """Whether translations use only words that the model's shortlist has for their source: less work, not exact."""
     precision: DecodePrecision = "auto"
-    """Number format of the products; auto: bf16 where the hardware gains by it, else fp32. int8 is for CPUs."""
+    """Number format of the products; auto: bf16 where the hardware gains by it, else fp32. int8 is for CPUs, and for
+    finished models: training validates as with auto."""
 
 
 class TranslationSettings(AnySettings):

@@ -139,7 +139,8 @@ def beam_search(
         For each sentence up to `n_best` hypotheses, the best score first.
 
     Raises:
-        ValueError: `n_best` is larger than `beam_size`.
+        ValueError: `n_best` is larger than `beam_size`, or the stepper starts with fewer sentences than there are and
+            nothing refills it.
         FloatingPointError: the stepper gave NaN.
     """
     if n_best > beam_size:
@@ -148,6 +149,8 @@ def beam_search(
     everyone = [_Sentence(length, start) for length, start in zip(max_lengths, starts, strict=True)]
     waiting = iter(everyone)
     beams = _Beams(list(islice(waiting, stepper.start(beam_size))), beam_size, device)
+    if len(beams.sentences) < len(everyone) and refill is None:
+        raise ValueError(f"the stepper starts with {len(beams.sentences)} of {len(everyone)} sentences: give refill")
     while beams.sentences:
         logits = stepper.step(beams.tokens[:, :, -1].flatten())  # [B * K, V]
         log_probs = F.log_softmax(logits, dim=-1, dtype=torch.float32)
@@ -169,8 +172,7 @@ def beam_search(
         stepper.reorder(
             (torch.tensor(kept, dtype=torch.long, device=device)[:, None] * beam_size + parents[kept]).flatten()
         )
-        if new:
-            assert refill is not None, "the stepper starts with fewer sentences than there are"
+        if refill and new:
             places = [kept.index(i) for i in done[: len(new)]]
             beams.put(places, new)
             refill(places)
@@ -211,10 +213,11 @@ class _Beams:
 
     def keep(self, places: list[int]) -> None:
         """Makes sentence i what sentence places[i] was."""
-        self.sentences = [self.sentences[i] for i in places]
+        if places != list(range(len(self.sentences))):
+            self.sentences = [self.sentences[i] for i in places]
+            self.tokens, self.scores = self.tokens[places], self.scores[places]
         oldest = min((sentence.begun for sentence in self.sentences), default=self._dropped)
-        self.tokens, self.scores = self.tokens[places, :, oldest - self._dropped :], self.scores[places]
-        self._dropped = oldest
+        self.tokens, self._dropped = self.tokens[:, :, oldest - self._dropped :], oldest
 
     def put(self, places: Sequence[int], sentences: Sequence[_Sentence]) -> None:
         """Begins sentences in some places."""

@@ -23,7 +23,7 @@ class TransformerStepper:
 
     Args:
         model: in evaluation mode.
-        sources: ids of each source, each ending in eos; the longest first, if not all are decoded at once.
+        sources: ids of each source, each ending in eos; the longest first, in order, if not all are decoded at once.
         at_once: sources that are decoded together at the most; the others follow when asked for; None: all.
         choice: target tokens that each of the sources may use, all of which are decoded at once; search then deals in
             their places in `choice.ids`, and their probabilities sum to 1. None: all.
@@ -36,7 +36,8 @@ class TransformerStepper:
         self.sources = sources
         self.at_once = at_once or len(sources)
         self._device = model.output.weight.device
-        self._listed = None if choice is None else Listed(model, choice, self._device)
+        self.choice = choice
+        self._listed: Listed | None = None
         self._cache = DecoderCache(len(model.decoder), 1, self._device)
         self._begun = 0  # sources that have got a place
         self._encoded = 0  # sources that have been encoded, of which the last ones are:
@@ -46,6 +47,7 @@ class TransformerStepper:
         """Encodes the first sources; see `beam.Stepper`."""
         self._cache = DecoderCache(len(self.model.decoder), beam_size, self._device)
         self._begun = self._encoded = 0
+        self._listed = Listed(self.model, self.choice) if self.choice else None
         n = min(self.at_once, len(self.sources))
         self.refill(list(range(n)))
         return n
@@ -86,10 +88,10 @@ class Listed:
     Args:
         model: whose output it is.
         choice: the tokens.
-        device: where they are wanted.
     """
 
-    def __init__(self, model: Transformer, choice: Choice, device: torch.device) -> None:
+    def __init__(self, model: Transformer, choice: Choice) -> None:
+        device = model.output.weight.device
         self.ids = torch.from_numpy(choice.ids).to(device)
         weight = model.output.weight.detach()[self.ids]  # [n, D]
         self._product = FloatProduct(weight, None, product_dtype(weight))
@@ -101,8 +103,8 @@ class Listed:
         return scores.masked_fill_(self._refused[:, None], -torch.inf).flatten(0, 1)
 
     def reorder(self, sentences: Tensor) -> None:
-        """Keeps the given sentences [B'] int64."""
-        if len(sentences) != len(self._refused):
+        """Makes sentence i what sentence sentences[i] was, [B'] int64."""
+        if not torch.equal(sentences, torch.arange(len(self._refused), device=sentences.device)):
             self._refused = self._refused[sentences]
 
 

@@ -18,7 +18,7 @@ from seq2seq.text.lines import in_chunks, is_blank
 from seq2seq.text.sentences import split_sentences
 
 EXTRA_LENGTH = 10  # tokens that a translation may have beyond max_length_ratio times its source
-QUEUE = 4  # times as many sentences as are decoded at once that make a group of their own worthwhile
+QUEUE = 4  # times as many sentences as are decoded at once that must be left to make another group worthwhile
 STREAM_LINES = 4096  # lines that `translate_stream` sorts by length together
 
 
@@ -241,8 +241,8 @@ class Translator:
 def _queues(lengths: Sequence[int], tokens: int, rows: int, waiting: bool = True) -> Iterator[tuple[list[int], int]]:
     """Yields groups of indices, the longest first, each with the number that is decoded at once.
 
-    That number follows from the longest of a group. A group ends where so many more are as short that twice as many at
-    once are worth waiting for the last ones of the group.
+    That number follows from the longest of a group. A group ends where twice as many of those left fit at once, if
+    there are so many that it is worth waiting for the last ones of the group.
 
     Args:
         lengths: tokens of each source.
@@ -255,8 +255,9 @@ def _queues(lengths: Sequence[int], tokens: int, rows: int, waiting: bool = True
     while start < len(order):
         at_once, end = min(rows, max(1, tokens // lengths[order[start]])), start + 1
         while end < len(order) and (waiting or end - start < at_once):
-            more = min(rows, tokens // lengths[order[end]])
-            if more >= 2 * at_once and len(order) - end >= QUEUE * more:
+            left = len(order) - end
+            more = min(rows, left, tokens // lengths[order[end]])
+            if more >= 2 * at_once and left >= QUEUE * at_once:
                 break
             end += 1
         yield order[start:end], at_once

@@ -38,7 +38,7 @@ class KeyValueCache:
     def reorder(self, rows: Tensor) -> None:
         """Makes row i what row rows[i] was; rows: int64, any number of them."""
         if self._length:
-            self._keys, self._values = _moved(self._keys, rows), _moved(self._values, rows)
+            self._keys, self._values = _moved([self._keys, self._values], rows)
 
 
 class RingCache:
@@ -55,10 +55,10 @@ class RingCache:
     def __init__(self) -> None:
         self.slot = slice(0, 0)
         self.room = 0
-        self._keys = self._values = torch.empty(0)  # [G, H, E, C] and [G, H, C, E]
+        self._keys = self._values = torch.empty(0)  # [B, H, E, C] and [B, H, C, E]
 
     def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Writes the keys and values of a step, two [G, H, K, E], and returns all there is room for, [G, H, C, E]."""
+        """Writes the keys and values of a step, two [B, H, K, E], and returns all there is room for, [B, H, C, E]."""
         if not self._keys.numel():
             self._keys, self._values = _room(k.mT, 3, self.room), _room(v, 2, self.room)
         self._keys[..., self.slot] = k.mT
@@ -75,7 +75,7 @@ class RingCache:
     def reorder(self, rows: Tensor) -> None:
         """Makes row i what row rows[i] was; rows: int64, any number of them."""
         if self._keys.numel():
-            self._keys, self._values = _moved(self._keys, rows), _moved(self._values, rows)
+            self._keys, self._values = _moved([self._keys, self._values], rows)
 
 
 def _room(like: Tensor, dim: int, entries: int) -> Tensor:
@@ -83,14 +83,15 @@ def _room(like: Tensor, dim: int, entries: int) -> Tensor:
     return like.new_zeros([entries if i == dim else size for i, size in enumerate(like.shape)])
 
 
-def _moved(x: Tensor, rows: Tensor) -> Tensor:
-    """Returns rows [N', ...] of a tensor [N, ...], which it may change: only what changes its place is copied."""
-    if len(rows) > len(x):
-        return x.index_select(0, rows)
+def _moved(tensors: Sequence[Tensor], rows: Tensor) -> list[Tensor]:
+    """Returns rows [N', ...] of tensors [N, ...], which it may change: only what changes its place is copied."""
+    if len(rows) > len(tensors[0]):
+        return [x.index_select(0, rows) for x in tensors]
     places = (rows != torch.arange(len(rows), device=rows.device)).nonzero()[:, 0]
     if len(places):
-        x[places] = x[rows[places]]
-    return x[: len(rows)]
+        for x in tensors:
+            x[places] = x[rows[places]]
+    return [x[: len(rows)] for x in tensors]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Memory:
 class DecoderCache:
     """What a decoder keeps of the sentences it is writing, K hypotheses (beams) of each.
 
-    Each sentence has a place among G. The beams of a sentence share all entries that any of them has written, and a
+    Each sentence has a place among B. The beams of a sentence share all entries that any of them has written, and a
     mask says which of them a beam descends from: so nothing is copied when beams change places. All beams write an
     entry at each step, whenever their sentence began; what was written before that is masked too.
 
@@ -121,7 +122,7 @@ class DecoderCache:
     Attributes:
         layers: keys and values of each layer.
         memory: of the sources.
-        positions: [G] int64, of the next token of each sentence.
+        positions: [B] int64, of the next token of each sentence.
         longest: above all positions.
     """
 
@@ -133,7 +134,7 @@ class DecoderCache:
         self._source_lengths: list[int] = []  # of each place
         self._ages: list[int] = []  # steps since the sentence of a place began
         self._next = 0  # where the entries of the next step go
-        self._mask = torch.empty(0, 1, beam_size, 0, device=device)  # [G, 1, K, C], added to scores
+        self._mask = torch.empty(0, 1, beam_size, 0, device=device)  # [B, 1, K, C], added to scores
         # A beam sees its own entry of a step alone.
         own = torch.eye(beam_size, dtype=torch.bool, device=device)
         self._own = torch.zeros(beam_size, beam_size, device=device).masked_fill(~own, MASKED)  # [K, K]
@@ -168,8 +169,8 @@ class DecoderCache:
 
         Args:
             places: of n sentences.
-            sources: for each layer keys and values of the n sources; none longer than the longest of the first ones.
-            lengths: tokens of each source.
+            sources: for each layer keys and values of the n sources.
+            lengths: tokens of each source; never above the longest one in place.
         """
         if self._ages:
             self._replace(places, sources, lengths)
@@ -182,6 +183,7 @@ class DecoderCache:
     def _replace(self, places: Sequence[int], sources: KeysValues, lengths: Sequence[int]) -> None:
         index, keys_values = torch.tensor(places, device=self.positions.device), self.memory.keys_values
         length = min(sources[0][0].shape[2], keys_values[0][0].shape[2])
+        assert max(lengths) <= length, "sources must not become longer"
         for (keys, values), (new_keys, new_values) in zip(keys_values, sources, strict=True):
             keys[index, :, :length] = new_keys[:, :, :length]
             values[index, :, :length] = new_values[:, :, :length]
@@ -192,7 +194,7 @@ class DecoderCache:
         self._see(keys_values)
 
     def _see(self, keys_values: KeysValues) -> None:
-        """Lets the decoder see sources, two [G, H, S, E] for each layer, of which no more is kept than needed."""
+        """Lets the decoder see sources, two [B, H, S, E] for each layer, of which no more is kept than needed."""
         room, longest = keys_values[0][0].shape[2], max(self._source_lengths, default=0)
         if 4 * longest <= 3 * room:
             keys_values = [
@@ -200,7 +202,7 @@ class DecoderCache:
             ]
             room = longest
         lengths = torch.tensor(self._source_lengths, device=self.positions.device)
-        behind = torch.arange(room, device=lengths.device) >= lengths[:, None]  # [G, S]
+        behind = torch.arange(room, device=lengths.device) >= lengths[:, None]  # [B, S]
         mask = torch.zeros(behind.shape, device=lengths.device).masked_fill(behind, MASKED)
         self.memory = Memory(keys_values, Layout(mask[:, None, None]))
 
@@ -210,13 +212,14 @@ class DecoderCache:
         Args:
             rows: [N'] int64; a beam is a row of its sentence, place * K + beam.
         """
-        beams = rows.view(-1, self.beam_size)  # [G', K]
-        sentences = beams[:, 0] // self.beam_size  # [G']
+        beams = rows.view(-1, self.beam_size)  # [B', K]
+        sentences = beams[:, 0] // self.beam_size  # [B']
         if not torch.equal(sentences, torch.arange(len(self._ages), device=rows.device)):
             for layer in self.layers:
                 layer.reorder(sentences)
             self.positions = self.positions[sentences]
             self._ages = [self._ages[i] for i in sentences.tolist()]
             self._source_lengths = [self._source_lengths[i] for i in sentences.tolist()]
-            self._see([(_moved(k, sentences), _moved(v, sentences)) for k, v in self.memory.keys_values])
+            moved = iter(_moved([x for pair in self.memory.keys_values for x in pair], sentences))
+            self._see(list(zip(moved, moved, strict=True)))
         self._mask = self._mask[sentences[:, None], 0, beams % self.beam_size][:, None]

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, cast, overload
 
 import torch
 from safetensors import SafetensorError
@@ -22,7 +22,7 @@ from seq2seq.errors import DataError, ModelError, RecipeError
 from seq2seq.files import MANIFEST, replaced, verify_manifest, write_json
 from seq2seq.model.device import DECODING_WIDTH, Precision, choose_precision
 from seq2seq.model.gpt import GPT
-from seq2seq.model.linear import prepare_for_decoding
+from seq2seq.model.linear import Linear, prepare_for_decoding
 from seq2seq.model.transformer import Transformer
 from seq2seq.text.shortlist import SHORTLIST, Shortlist
 from seq2seq.text.tokenizer import Tokenizer
@@ -36,7 +36,7 @@ class AnyTrained:
     """A model of any task and what belongs to it.
 
     Attributes:
-        model: the weights, fp32.
+        model: the weights, fp32; once prepared for decoding in what form its products want them.
         tokenizer: the one the model was trained with.
         settings: the resolved recipe.
     """
@@ -52,18 +52,25 @@ class AnyTrained:
 
     @property
     def decode_precision(self) -> Precision:
-        """What `decode.precision` stands for on the device."""
-        settings = self.settings
-        return choose_precision(settings.decode.precision, self.device, settings.model.d_model, DECODING_WIDTH)
+        """What `decode.precision` stands for on the device; int8 is for prepared models, others go by `auto`."""
+        wanted = self.settings.decode.precision
+        return self._chosen("auto" if wanted == "int8" and not cast(Linear, self.model.output).products else wanted)
+
+    def _chosen(self, precision: Literal["auto"] | Precision) -> Precision:
+        return choose_precision(precision, self.device, self.settings.model.d_model, DECODING_WIDTH)
 
     def prepare(self) -> None:
-        """Readies the model for decoding alone, faster and in less memory; see `prepare_for_decoding`."""
-        prepare_for_decoding(self.model, self.decode_precision)
+        """Readies the model for decoding alone, faster and in less memory: it can then neither be trained nor saved.
+
+        Raises:
+            Seq2SeqError: `decode.precision` is int8, and the device has no instructions for it.
+        """
+        prepare_for_decoding(self.model, self._chosen(self.settings.decode.precision))
 
 
 @dataclass(frozen=True)
 class TrainedModel(AnyTrained):
-    """A translation model: all that translating, scoring or saving it needs.
+    """A translation model: all that translating, scoring or, unless it is prepared, saving it needs.
 
     Attributes:
         max_source_length: tokens of the longest source the model was trained on, eos included.
@@ -100,7 +107,7 @@ class TrainedModel(AnyTrained):
 
 @dataclass(frozen=True)
 class TrainedGPT(AnyTrained):
-    """A language model: all that continuing text, scoring or saving it needs."""
+    """A language model: all that continuing text, scoring or, unless it is prepared, saving it needs."""
 
     model: GPT
     settings: LanguageModelSettings
@@ -244,6 +251,8 @@ def canonical_weights(model: nn.Module) -> dict[str, Tensor]:
     """Returns the parameters by their canonical names, tied ones once, query, key and value separate."""
     weights = {}
     for name, parameter in model.named_parameters():
+        if parameter.is_meta:
+            raise ValueError(f"weight {name} is gone: a model that is prepared for decoding can only decode")
         value = parameter.detach().cpu()
         if FUSED in name:
             for separate, part in zip(SEPARATE, value.chunk(3), strict=True):

@@ -1,8 +1,9 @@
 """The layers of a Transformer.
 
 Letters in shapes, here and everywhere: B batch, S source length, T target length, D model width, H heads, E head
-width, F feed-forward width, V vocabulary, K beam, L layers, N rows (sentences times beams). Tensors are batch first;
-masks are bool, True = may attend.
+width, F feed-forward width, V vocabulary, K beam, L layers, N rows (sentences times beams), P positions read before,
+C positions that a cache has room for, M packed rows of keys. Tensors are batch first; masks are bool, True = may
+attend, but for those of decoding, which are added.
 """
 
 from collections.abc import Callable

@@ -36,7 +36,9 @@ class Linear(nn.Linear):
         self.products: dict[range | None, Product] = {}
 
     def prepare(self, precision: Precision, keep: bool) -> None:
-        """Lets products run in `precision` from now on, and unless told to keep it frees the weight."""
+        """Lets products run in `precision` from now on, and unless told to keep it frees the weight; does so once."""
+        if self.products:
+            return
         for part in self._parts or (None,):
             rows = slice(part.start, part.stop) if part else slice(None)
             bias = None if self.bias is None else self.bias.detach()[rows]
@@ -141,14 +143,12 @@ class Int8Product:
         dtype = product_dtype(x)
         rows = x.reshape(-1, x.shape[-1])
         # On a CPU fp32 is converted, compared and rounded several times faster than bf16.
-        rows = rows.float() if dtype != torch.float32 else rows.clone()
+        rows = rows.to(torch.float32, copy=True)
         scales = rows.abs().amax(1, keepdim=True).clamp_(min=TINY).div_(LEVELS)  # [N, 1]
         rounded = rows.mul_(scales.reciprocal()).round_().to(torch.int8)
         rounded = rounded.view(torch.uint8).add_(128)  # one side must be unsigned: the same numbers, 128 above
         sums = torch.ops.onednn.qlinear_pointwise(
             rounded, 1.0, 128, self.packed, self.scales, self.zeros, None, 1.0, 0, dtype, "none", [], ""
         )
-        if self.bias.dtype != dtype:
-            self.bias = self.bias.to(dtype)
-        out = torch.addcmul(self.bias, sums, scales.to(dtype))
+        out = torch.addcmul(self.bias.to(dtype), sums, scales.to(dtype))
         return (out.relu_() if then == "relu" else out).view(*x.shape[:-1], -1)

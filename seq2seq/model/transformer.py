@@ -117,7 +117,7 @@ class Transformer(nn.Module):
         return self._decode(x, Layout.causal(length, tgt_in.device), memory)
 
     def step(self, tokens: Tensor, cache: DecoderCache) -> Tensor:
-        """Maps the newest token of each beam, [G, K] int64, to hidden rows [G, K, D], by what is in the cache."""
+        """Maps the newest token of each beam, [B, K] int64, to hidden rows [B, K, D], by what is in the cache."""
         layout = cache.step()
         x = self.target_embedding(tokens, cache.positions[:, None].expand_as(tokens), cache.longest)
         hidden = self._decode(x, layout, cache.memory, cache.layers)

@@ -190,6 +190,8 @@ def test_sentences_that_wait_for_a_place_are_searched_as_if_all_had_one(beam_siz
         expected = beam_search(TableStepper(len(limits), seed=seed), **options)  # type: ignore[arg-type]
         waiting = Waiting(len(limits), seed=seed)
         found = beam_search(waiting, refill=waiting.refill, **options)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="3 of 8 sentences: give refill"):
+            beam_search(Waiting(len(limits), seed=seed), **options)  # type: ignore[arg-type]
         assert waiting.next == len(limits)
         assert [[h.tokens for h in of] for of in found] == [[h.tokens for h in of] for of in expected]
         scores = [[h.score for h in of] for of in expected]

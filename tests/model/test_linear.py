@@ -1,5 +1,7 @@
 """Projections, against torch's own."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,7 +10,8 @@ from torch import nn
 from seq2seq.config import GPTSettings, ModelSettings
 from seq2seq.errors import Seq2SeqError
 from seq2seq.model import linear as module
-from seq2seq.model.device import autocast, choose_precision
+from seq2seq.model.device import autocast, choose_precision, product_dtype
+from seq2seq.model.folder import canonical_weights
 from seq2seq.model.gpt import GPT
 from seq2seq.model.linear import Int8Product, Linear, prepare_for_decoding, project
 from seq2seq.model.transformer import Transformer
@@ -67,16 +70,22 @@ def test_int8_is_the_exact_product_of_the_rounded_rows(rows: int) -> None:
     torch.testing.assert_close(found.double(), expected, atol=2e-3, rtol=1e-5)
     unbiased = Int8Product(weight, None)(x, "relu")
     torch.testing.assert_close(unbiased.double(), (expected - bias).relu(), atol=2e-3, rtol=1e-5)
-    with autocast("bf16", CPU):
-        assert Int8Product(weight, bias)(x, "none").dtype == torch.bfloat16
+    before = x.clone()
+    with autocast("int8", CPU):
+        rounded_sum = Int8Product(weight, bias)(x, "none")
+        assert rounded_sum.dtype == product_dtype(x)
+    torch.testing.assert_close(rounded_sum.double(), expected, atol=0.5, rtol=2e-2)
+    assert torch.equal(x, before)
 
 
 def build(kind: str) -> nn.Module:
     torch.manual_seed(0)
-    if kind == "gpt":
-        return GPT(GPTSettings(layers=2, d_model=32, heads=2, context=16, dropout=0.0), 50).eval()
-    sizes = ModelSettings(layers=2, d_model=32, heads=2, d_feedforward=64, dropout=0.0, tie_embeddings=kind == "tied")
-    return Transformer(sizes, 50, 50, shared=kind == "tied").eval()
+    norm: Any = "pre" if "pre" in kind else "post"
+    if "gpt" in kind:
+        return GPT(GPTSettings(layers=2, d_model=32, heads=2, context=16, dropout=0.0, norm=norm), 50).eval()
+    tied = "untied" not in kind
+    sizes = ModelSettings(layers=2, d_model=32, heads=2, d_feedforward=64, dropout=0.0, tie_embeddings=tied, norm=norm)
+    return Transformer(sizes, 50, 50, shared=tied).eval()
 
 
 def run(model: nn.Module) -> torch.Tensor:
@@ -85,7 +94,7 @@ def run(model: nn.Module) -> torch.Tensor:
     return model.logits(hidden).float()  # type: ignore[no-any-return, operator]
 
 
-@pytest.mark.parametrize("kind", ["tied", "untied", "gpt"])
+@pytest.mark.parametrize("kind", ["tied", "untied", "tied pre", "gpt", "gpt pre"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16", pytest.param("int8", marks=needs_int8)])
 def test_prepared_models_compute_the_same_and_hold_less(
     kind: str, precision: str, monkeypatch: pytest.MonkeyPatch
@@ -101,6 +110,9 @@ def test_prepared_models_compute_the_same_and_hold_less(
     assert error < {"fp32": 1e-5, "bf16": 2e-2, "int8": 5e-2}[precision]
     assert error > 0 or precision != "int8"
     assert sum(parameter.numel() for parameter in model.parameters()) == n
+    prepare_for_decoding(model, precision)  # type: ignore[arg-type]  # once more changes nothing
+    with pytest.raises(ValueError, match="prepared for decoding can only decode"):
+        canonical_weights(model)
     held = [m.weight.device.type for m in model.modules() if isinstance(m, Linear)]
     assert held.count("cpu") == 1  # the output's, which may be the embedding's too
 
