@@ -1,6 +1,6 @@
 """Beam search over anything that can give the next token's log-probabilities."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, Protocol
@@ -166,15 +166,9 @@ def beam_search(
         beams.extend(parents, next_tokens, scores)
         best = scores[:, 0].tolist()
         done = [i for i, s in enumerate(beams.sentences) if s.is_done(best[i], beam_size, n_best, penalty)]
-        new = list(islice(waiting, len(done)))
-        kept = _without(done[len(new) :], len(best))
-        beams.keep(kept)
-        stepper.reorder(
-            (torch.tensor(kept, dtype=torch.long, device=device)[:, None] * beam_size + parents[kept]).flatten()
-        )
-        if refill and new:
-            places = [kept.index(i) for i in done[: len(new)]]
-            beams.put(places, new)
+        rows, places = beams.replace(done, waiting, parents)
+        stepper.reorder(rows)
+        if refill and places:
             refill(places)
     return [sorted(sentence.finished, key=lambda h: -h.score)[:n_best] for sentence in everyone]
 
@@ -211,13 +205,29 @@ class _Beams:
         self.tokens, self.scores = torch.cat([before, tokens[:, :, None]], dim=2), scores
         self._steps += 1
 
-    def keep(self, places: list[int]) -> None:
-        """Makes sentence i what sentence places[i] was."""
-        if places != list(range(len(self.sentences))):
-            self.sentences = [self.sentences[i] for i in places]
-            self.tokens, self.scores = self.tokens[places], self.scores[places]
+    def replace(self, done: list[int], waiting: Iterator[_Sentence], parents: Tensor) -> tuple[Tensor, list[int]]:
+        """Lets waiting sentences take the places of those that are done, and the last ones those that then are empty.
+
+        Args:
+            done: places of sentences that are done.
+            waiting: sentences that are still to begin.
+            parents: [B, K], which beams of before the beams now continue.
+
+        Returns:
+            Which rows of before the rows now are, [N'] int64, and the places of the sentences that begin.
+        """
+        new = list(islice(waiting, len(done)))
+        kept = _without(done[len(new) :], len(self.sentences))
+        if len(kept) < len(self.sentences):
+            self.sentences = [self.sentences[i] for i in kept]
+            self.tokens, self.scores = self.tokens[kept], self.scores[kept]
         oldest = min((sentence.begun for sentence in self.sentences), default=self._dropped)
         self.tokens, self._dropped = self.tokens[:, :, oldest - self._dropped :], oldest
+        places = [kept.index(i) for i in done[: len(new)]]
+        if new:
+            self.put(places, new)
+        before = torch.tensor(kept, dtype=torch.long, device=parents.device)  # [B']
+        return (before[:, None] * parents.shape[1] + parents[before]).flatten(), places
 
     def put(self, places: Sequence[int], sentences: Sequence[_Sentence]) -> None:
         """Begins sentences in some places."""

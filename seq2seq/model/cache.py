@@ -122,8 +122,7 @@ class DecoderCache:
     Attributes:
         layers: keys and values of each layer.
         memory: of the sources.
-        positions: [B] int64, of the next token of each sentence.
-        longest: above all positions.
+        positions: [B] int64, of the token of each sentence that this step writes.
     """
 
     def __init__(self, layers: int, beam_size: int, device: torch.device) -> None:
@@ -141,7 +140,7 @@ class DecoderCache:
 
     @property
     def longest(self) -> int:
-        """Above all positions."""
+        """What all positions are below."""
         return max(self._ages)
 
     def step(self) -> Layout:
@@ -157,12 +156,9 @@ class DecoderCache:
         for layer in self.layers:
             layer.slot = slot
         self._mask[..., slot] = self._own
+        self.positions = torch.tensor(self._ages, device=self._own.device)
         self._ages = [age + 1 for age in self._ages]
         return Layout(self._mask)
-
-    def advance(self) -> None:
-        """Counts the tokens of a step."""
-        self.positions = self.positions + 1
 
     def put(self, places: Sequence[int], sources: KeysValues, lengths: Sequence[int]) -> None:
         """Begins sentences: the first ones at all places, later ones where others are done.
@@ -177,18 +173,16 @@ class DecoderCache:
             return
         self._source_lengths, self._ages = list(lengths), [0] * len(places)
         self._mask = self._mask.new_zeros(len(places), 1, self.beam_size, 0)
-        self.positions = self.positions.new_zeros(len(places))
         self._see([(k.mT.contiguous().mT, v.contiguous()) for k, v in sources])
 
     def _replace(self, places: Sequence[int], sources: KeysValues, lengths: Sequence[int]) -> None:
-        index, keys_values = torch.tensor(places, device=self.positions.device), self.memory.keys_values
+        index, keys_values = torch.tensor(places, device=self._own.device), self.memory.keys_values
         length = min(sources[0][0].shape[2], keys_values[0][0].shape[2])
         assert max(lengths) <= length, "sources must not become longer"
         for (keys, values), (new_keys, new_values) in zip(keys_values, sources, strict=True):
             keys[index, :, :length] = new_keys[:, :, :length]
             values[index, :, :length] = new_values[:, :, :length]
         self._mask[index] = MASKED
-        self.positions[index] = 0
         for place, source_length in zip(places, lengths, strict=True):
             self._ages[place], self._source_lengths[place] = 0, source_length
         self._see(keys_values)
@@ -201,7 +195,7 @@ class DecoderCache:
                 (k.mT[..., :longest].contiguous().mT, v[:, :, :longest].contiguous()) for k, v in keys_values
             ]
             room = longest
-        lengths = torch.tensor(self._source_lengths, device=self.positions.device)
+        lengths = torch.tensor(self._source_lengths, device=self._own.device)
         behind = torch.arange(room, device=lengths.device) >= lengths[:, None]  # [B, S]
         mask = torch.zeros(behind.shape, device=lengths.device).masked_fill(behind, MASKED)
         self.memory = Memory(keys_values, Layout(mask[:, None, None]))
@@ -217,7 +211,6 @@ class DecoderCache:
         if not torch.equal(sentences, torch.arange(len(self._ages), device=rows.device)):
             for layer in self.layers:
                 layer.reorder(sentences)
-            self.positions = self.positions[sentences]
             self._ages = [self._ages[i] for i in sentences.tolist()]
             self._source_lengths = [self._source_lengths[i] for i in sentences.tolist()]
             moved = iter(_moved([x for pair in self.memory.keys_values for x in pair], sentences))

@@ -120,9 +120,7 @@ class Transformer(nn.Module):
         """Maps the newest token of each beam, [B, K] int64, to hidden rows [B, K, D], by what is in the cache."""
         layout = cache.step()
         x = self.target_embedding(tokens, cache.positions[:, None].expand_as(tokens), cache.longest)
-        hidden = self._decode(x, layout, cache.memory, cache.layers)
-        cache.advance()
-        return hidden
+        return self._decode(x, layout, cache.memory, cache.layers)
 
     def _decode(self, x: Tensor, layout: AnyLayout, memory: Memory, caches: Sequence[Cache | None] = ()) -> Tensor:
         for layer, keys_values, cache in zip(

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bench.plan import BATCHES, CLIP_NORM, DROPOUT, LABEL_SMOOTHING, RECIPE, SEED, Plan
+from bench.plan import BATCHES, CLIP_NORM, LABEL_SMOOTHING, RECIPE, SEED, Plan
 from seq2seq.config import TranslationSettings
 from seq2seq.data.blocks import BlockStep
 from seq2seq.data.order import PairStep, Step, by_length
@@ -125,17 +125,10 @@ def language_model_recipe(plan: Plan) -> dict[str, Any]:
 
 def _common_recipe(plan: Plan) -> dict[str, Any]:
     """Returns what our recipes of both kinds have in common."""
-    sizes = plan.sizes
     return {
         "output": str(plan.folder / "run"),
         "seed": SEED,
-        "model": {
-            "layers": sizes.layers,
-            "d_model": sizes.d_model,
-            "heads": sizes.heads,
-            "d_feedforward": sizes.d_feedforward,
-            "dropout": DROPOUT,
-        },
+        "model": plan.sizes.model(),
         "train": {
             "batch_tokens": plan.device_tokens,
             "device_tokens": plan.device_tokens,

@@ -75,13 +75,7 @@ class Marian(nn.Module):
     def __init__(self, sizes: Sizes, attention: str) -> None:
         super().__init__()
         transformers = importlib.import_module("transformers")
-        settings = ModelSettings(
-            layers=sizes.layers,
-            d_model=sizes.d_model,
-            heads=sizes.heads,
-            d_feedforward=sizes.d_feedforward,
-            dropout=DROPOUT,
-        )
+        settings = ModelSettings(**sizes.model())
         config = marian_config(
             settings, sizes.vocab_size, max_position_embeddings=LONGEST, attn_implementation=attention
         )
@@ -100,14 +94,7 @@ class GPT2(nn.Module):
     def __init__(self, sizes: Sizes, attention: str) -> None:
         super().__init__()
         transformers = importlib.import_module("transformers")
-        settings = GPTSettings(
-            context=sizes.context,
-            layers=sizes.layers,
-            d_model=sizes.d_model,
-            heads=sizes.heads,
-            d_feedforward=sizes.d_feedforward,
-            dropout=DROPOUT,
-        )
+        settings = GPTSettings(**sizes.model(), context=sizes.context)
         config = gpt2_config(settings, sizes.vocab_size, attn_implementation=attention)
         self.model = transformers.GPT2LMHeadModel(config)
 

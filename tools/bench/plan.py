@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
     from bench.workers import System
@@ -31,6 +31,11 @@ class Sizes:
     d_feedforward: int
     vocab_size: int
     context: int = 0
+
+    def model(self) -> dict[str, Any]:
+        """Returns the settings of a model of these sizes, of either kind but for a language model's context."""
+        names = ("layers", "d_model", "heads", "d_feedforward")
+        return {**{name: getattr(self, name) for name in names}, "dropout": DROPOUT}
 
 
 SIZES = {
