@@ -31,6 +31,10 @@ class DamagedError(ModelError):
     """Files whose content is not what was written."""
 
 
+class TooLargeError(Seq2SeqError):
+    """A training step for which a device lacks the memory."""
+
+
 class DivergedError(Seq2SeqError):
     """Training produced a loss or gradient that is not a number."""
 
@@ -46,12 +50,12 @@ def explain_error(error: BaseException) -> tuple[str, int] | None:
             return "stopped by Ctrl-C", 130
         case OSError():
             return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error), 2
-        case MemoryError() | RuntimeError() if _is_out_of_memory(error):
+        case MemoryError() | RuntimeError() if is_out_of_memory(error):
             return "out of memory; lower train.device_tokens, or --batch-tokens where no model is trained", 2
     return None
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Says whether a computation found no memory: torch has a class for CUDA and a plain RuntimeError for the CPU."""
     names = ("OutOfMemoryError", "MemoryError")
     return type(error).__name__ in names or "DefaultCPUAllocator: can't allocate memory" in str(error)

@@ -1,5 +1,6 @@
 """Files that are whole or absent: atomic folders, manifests with hashes, locks."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -14,6 +15,7 @@ from seq2seq.errors import DamagedError, ModelError, RunError
 
 MANIFEST = "MANIFEST.json"
 FORMAT_VERSION = 1
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def fingerprint(value: object) -> str:
@@ -52,8 +54,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yields a temporary folder that takes the place of `path` when the block ends without an error.
 
     The folder gets a manifest; every file, the folder and its parent are synced, so that after a crash the old folder
-    or the new one is there, whole; the old one perhaps where `replaced` says, until `restore_replaced` is called.
-    Only one process may write the same `path` at a time.
+    or the new one is there, whole; the old one perhaps where `replaced` says, until `recover` is called. Only one
+    process may write the same `path` at a time.
+
+    Raises:
+        OSError: it cannot be written; of a full disk with the path and how many bytes are free.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -69,8 +74,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         os.rename(temporary, path)
         sync(path.parent)
         remove_folder(old)
-    except BaseException:
+    except BaseException as error:
+        free = shutil.disk_usage(path.parent).free
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise OSError(error.errno, f"{os.strerror(error.errno)} ({free:,} bytes free)", str(path)) from error
         raise
 
 
@@ -104,13 +112,22 @@ def replaced(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
 
 
-def restore_replaced(path: Path) -> None:
-    """Brings back the old folder where a crash fell between the two renames of `atomic_folder`.
+def recover(parent: Path) -> None:
+    """Makes good what a crash has left in a folder of folders that `atomic_folder` writes; only for who writes them.
 
-    Only for the process that writes the folder.
+    A folder that fell between the two renames is brought back, and what nobody will finish is deleted.
     """
-    if replaced(path).exists() and not path.exists():
-        os.rename(replaced(path), path)
+    for old in parent.glob(".*.old"):
+        path = parent / old.name[1:].removesuffix(".old")
+        if path.exists():
+            remove_folder(old)
+        else:
+            os.rename(old, path)
+    for left in [*parent.glob(".*.tmp"), *parent.glob(".*.trash")]:
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def remove_folder(path: Path) -> None:
@@ -132,7 +149,7 @@ def write_manifest(folder: Path) -> None:
     for path in [folder, *folder.rglob("*")]:
         if path.is_dir():
             sync(path)
-    write_json(folder / MANIFEST, {"format_version": FORMAT_VERSION, "files": files})
+    write_json(folder / MANIFEST, _manifest(files))
 
 
 def add_file(folder: Path, name: str, write: Callable[[Path], object]) -> None:
@@ -145,8 +162,7 @@ def add_file(folder: Path, name: str, write: Callable[[Path], object]) -> None:
         name: of the file.
         write: writes the file, under its name, into an empty folder.
     """
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    files = dict(manifest["files"])
+    files = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"])
     temporary = folder / f".{name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
@@ -155,12 +171,12 @@ def add_file(folder: Path, name: str, write: Callable[[Path], object]) -> None:
         sync(temporary / name)
         row = _manifest_row(temporary / name)
         if files.pop(name, None):  # a manifest that lists it would be wrong as soon as it is replaced
-            write_json(folder / MANIFEST, {**manifest, "files": files})
+            write_json(folder / MANIFEST, _manifest(files))
         os.replace(temporary / name, folder / name)
         sync(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    write_json(folder / MANIFEST, {**manifest, "files": dict(sorted({**files, name: row}.items()))})
+    write_json(folder / MANIFEST, _manifest(dict(sorted({**files, name: row}.items()))))
 
 
 def verify_manifest(folder: Path) -> frozenset[str]:
@@ -177,14 +193,16 @@ def verify_manifest(folder: Path) -> frozenset[str]:
     """
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ModelError(f"{folder}: not a model or checkpoint folder (no {MANIFEST})") from None
-    try:
         manifest = json.loads(text)
         version, files = manifest["format_version"], dict(manifest["files"])
         rows = [(folder / name, int(row["bytes"]), str(row["sha256"])) for name, row in files.items()]
-        if text != _json_text(manifest):  # a changed byte that JSON does not mind is damage all the same
+        written = _manifest(files, version)
+        if "digest" not in manifest:  # of the first folders
+            del written["digest"]
+        if text != _json_text(written):
             raise ValueError("not as it was written")
+    except FileNotFoundError:
+        raise ModelError(f"{folder}: not a model or checkpoint folder (no {MANIFEST})") from None
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedError(f"{folder / MANIFEST}: damaged: {error}") from error
     if version != FORMAT_VERSION:
@@ -237,6 +255,12 @@ def lock(folder: Path, message: str | None = None) -> Iterator[None]:
         except BlockingIOError:
             raise RunError(str(message)) from None
         yield
+
+
+def _manifest(files: dict[str, Any], version: object = FORMAT_VERSION) -> dict[str, Any]:
+    """Returns what a manifest says: of each file, and in the end of itself."""
+    content = {"format_version": version, "files": files}
+    return {**content, "digest": fingerprint(content)}
 
 
 def _manifest_row(path: Path) -> dict[str, Any]:

@@ -22,6 +22,10 @@ CONDITIONS = ("data", "device", "precision", "threads")  # what may change betwe
 @click.option("--list-dropped", metavar="FILE", help="Write the pairs that are not trained on, and why, and stop.")
 @click.option("--explain", metavar="KEY", help="Say what a key of a recipe means, and stop.")
 @click.option("--accept", multiple=True, metavar="KEY", help="Go on with a run although KEY has changed.")
+@click.option(
+    "--rank-timeout", type=click.FloatRange(min=1), default=120.0, show_default=True, metavar="SECONDS",
+    help="Under torchrun: a process without a sign of life for so long ends all.",
+)  # fmt: skip
 @device_option
 @threads_option
 def main(
@@ -31,6 +35,7 @@ def main(
     list_dropped: str | None,
     explain: str | None,
     accept: tuple[str, ...],
+    rank_timeout: float,
     device: str,
     threads: int | None,
 ) -> None:
@@ -68,11 +73,12 @@ def main(
     # reads first: a mistyped key is shown at once, before torch is imported.
     early = None if int(os.environ.get("WORLD_SIZE", 1)) > 1 else _load(recipe, overrides, accept)
     from seq2seq.train.distributed import join_ranks
-    from seq2seq.train.loop import Interrupted, train
+    from seq2seq.train.interruption import Interrupted
+    from seq2seq.train.loop import train
 
     prepare_torch(threads)
     interruption = None
-    with join_ranks(device) as ranks:
+    with join_ranks(device, rank_timeout) as ranks:
         with ranks.main_first():
             loaded = early or _load(recipe, overrides, accept)
         try:
@@ -82,8 +88,10 @@ def main(
     if interruption:
         if ranks.is_main:
             click.echo(str(interruption), err=True)
-        # torchrun counts any other exit code of a worker as a failure; status.json says what happened.
-        sys.exit(0 if ranks.world_size > 1 else 128 + interruption.signum)
+        sys.stderr.flush()
+        # At once, not waiting for threads that may wait for text. torchrun counts any other exit code of a worker as a
+        # failure; status.json says what happened.
+        os._exit(0 if ranks.world_size > 1 else 128 + interruption.signum)
 
 
 def _load(recipe: str, overrides: tuple[str, ...], accept: tuple[str, ...]) -> "Recipe":

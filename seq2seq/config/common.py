@@ -132,8 +132,12 @@ class AnyTrainSettings(Section):
     """Steps between two validations."""
     checkpoint_every: int = Field(default=1000, ge=1)
     """Steps between two checkpoints."""
-    keep_checkpoints: int = Field(default=5, ge=1)
+    keep_checkpoints: int = Field(default=5, ge=2)
     """Newest checkpoints that are kept; at least average_last."""
+    background_save: bool = False
+    """Whether training goes on while a checkpoint is written, which holds weights and optimizer twice in memory."""
+    max_bad_steps: int = Field(default=3, ge=1)
+    """Steps in a row whose loss or gradient is not finite after which training stops; each of them changes nothing."""
     patience: Count | None = 10
     """Validations without improvement after which training ends; null: never."""
     average_last: int = Field(default=5, ge=0)

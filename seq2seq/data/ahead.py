@@ -1,11 +1,11 @@
 """Steps prepared in the background, so that training never waits for text to be read and cut."""
 
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from queue import SimpleQueue
+from threading import Semaphore, Thread
+from typing import TypeVar
 
 from seq2seq.data.batch import AnyBatch
 from seq2seq.data.order import Step
@@ -16,6 +16,7 @@ Item = TypeVar("Item")
 
 TOKENS = 2**22  # of steps that are ready at once at the most, some 100 MB
 STEPS = 16  # that are ready at once at the most: a thread that runs on and on takes the interpreter from the others
+PATIENCE = 2.0  # seconds that a run which is being stopped waits for text that does not come
 
 
 @dataclass(frozen=True)
@@ -54,22 +55,51 @@ class ReadyStep:
         return self.step.lengths()
 
 
-def ahead(items: Generator[Item, None, None], size: int) -> Generator[Item, None, None]:
+class Ahead(Iterator[Item]):
     """Yields what a generator yields, taken from it by a thread that is up to `size` items ahead.
 
-    An error of the generator is raised where its item would have come. Closed, it ends the thread and closes the
-    generator, with whatever that holds open.
+    An error of the generator is raised where its item would have come. An exception that a signal raises while an item
+    is waited for loses nothing: the item is still to come.
     """
-    end = object()
-    thread = ThreadPoolExecutor(1, "ahead")
-    try:
-        pending = deque(thread.submit(next, items, end) for _ in range(size))
-        while (item := pending.popleft().result()) is not end:
-            pending.append(thread.submit(next, items, end))
-            yield cast(Item, item)
-    finally:
-        thread.shutdown(cancel_futures=True)
-        items.close()
+
+    def __init__(self, items: Generator[Item, None, None], size: int) -> None:
+        self._items = items
+        self._ready: SimpleQueue[tuple[Item] | BaseException | None] = SimpleQueue()
+        self._room = Semaphore(size)
+        self._closed = False
+        self._thread = Thread(target=self._fill, name="ahead", daemon=True)
+        self._thread.start()
+
+    def __next__(self) -> Item:
+        found = self._ready.get()
+        if isinstance(found, tuple):
+            self._room.release()
+            return found[0]
+        self._ready.put(None)  # nothing more comes
+        if found is None:
+            raise StopIteration
+        raise found
+
+    def close(self) -> None:
+        """Ends the thread, which closes the generator, with whatever that holds open.
+
+        A generator that does not come to its next item within some seconds is left to itself.
+        """
+        self._closed = True
+        self._room.release()
+        self._thread.join(PATIENCE)
+
+    def _fill(self) -> None:
+        end: BaseException | None = None
+        try:
+            with closing(self._items):
+                while self._room.acquire() and not self._closed:
+                    self._ready.put((next(self._items),))
+        except StopIteration:
+            pass
+        except BaseException as error:
+            end = error
+        self._ready.put(end)
 
 
 def ready_steps(
@@ -78,7 +108,7 @@ def ready_steps(
     rank: int,
     world_size: int,
     prepare: Callable[[AnyBatch], AnyBatch],
-) -> Generator[Step, None, None]:
+) -> Ahead[Step]:
     """Yields steps with the micro-batches of a rank as tensors, made and prepared in the background.
 
     Args:
@@ -95,4 +125,4 @@ def ready_steps(
                 numbers = range(rank, len(step.micro_batches), world_size)
                 yield ReadyStep(step, {number: prepare(step.batch(number)) for number in numbers})
 
-    return ahead(prepared(), min(STEPS, max(2, TOKENS // batch_tokens)))
+    return Ahead(prepared(), min(STEPS, max(2, TOKENS // batch_tokens)))

@@ -124,10 +124,16 @@ def build_model(settings: Settings, tokenizer: Tokenizer) -> Transformer | GPT:
     return Transformer(settings.model, tokenizer.source_vocab_size, tokenizer.target_vocab_size, tokenizer.shared)
 
 
-def save_model(folder: Path, trained: AnyTrained) -> None:
-    """Writes a model's files into an empty folder (inside `files.atomic_folder`, which adds the manifest)."""
+def save_model(folder: Path, trained: AnyTrained, weights: dict[str, Tensor] | None = None) -> None:
+    """Writes a model's files into an empty folder (inside `files.atomic_folder`, which adds the manifest).
+
+    Args:
+        folder: the folder.
+        trained: the model.
+        weights: by canonical names, instead of those that the model has now.
+    """
     settings, tokenizer = trained.settings, trained.tokenizer
-    save_tensors(canonical_weights(trained.model), folder / "model.safetensors")
+    save_tensors(weights or canonical_weights(trained.model), folder / "model.safetensors")
     tokenizer.save(folder / "tokenizer")
     config = {
         "settings": settings.model_dump(mode="json"),
@@ -240,6 +246,11 @@ def checkpoint_folders(run: Path) -> list[Path]:
     """Returns the checkpoints of a run folder, oldest first."""
     found = [path for path in run.glob("checkpoints/step-*") if CHECKPOINT.fullmatch(path.name)]
     return sorted(found, key=checkpoint_step)
+
+
+def checkpoint_folder(run: Path, step: int) -> Path:
+    """Returns where a run folder's checkpoint of an optimizer step is, if there is one."""
+    return run / "checkpoints" / f"step-{step:08d}"
 
 
 def checkpoint_step(folder: Path) -> int:

@@ -25,7 +25,8 @@ POLL = 0.2  # seconds between two looks at what the other ranks say
 HEAD_START = 2.0  # seconds that rank 0 has to speak first where all ranks fail alike
 ANSWER = 2.0  # seconds within which every rank that still lives answers a roll call
 PATIENCE = 10.0  # seconds within which every rank that still lives hears of a failure
-FAILURE, ROLL_CALL = "failure", "roll call"  # keys in the store
+BEAT = 1.0  # seconds between two signs of life of a rank
+FAILURE, ROLL_CALL, SIGNAL = "failure", "roll call", "signal"  # keys in the store
 
 
 class LostRankError(Seq2SeqError):
@@ -49,20 +50,32 @@ class Alarm:
     the ranks. The one who fails leaves last: torchrun kills all as soon as one has left, and rank 0, which speaks and
     writes for all, must have done so by then.
 
+    The same threads give signs of life, so that a rank that hangs is noticed, and pass on signals: a rank that waits in
+    a collective cannot tell the others what it was asked for.
+
     Args:
         store: of keys and values, seen by all ranks, over a connection that nothing else keeps busy.
         rank: of this process.
         world_size: number of processes.
+        timeout: seconds without a sign of life after which a rank counts as failed.
 
     Attributes:
         on_failure: what rank 0 does with message and exit code, besides printing, when another rank has failed.
+        on_signal: what is done, once, with a signal that one of the ranks was sent; None: it waits.
+        signum: signal that this rank was sent; 0: none.
     """
 
-    def __init__(self, store: Store, rank: int, world_size: int) -> None:
+    def __init__(self, store: Store, rank: int, world_size: int, timeout: float) -> None:
         self.rank = rank
         self.others = [other for other in range(world_size) if other != rank]
         self.on_failure: Callable[[str, int], None] = lambda message, exit_code: None
+        self.on_signal: Callable[[int], None] | None = None
+        self.signum = 0
         self._store = store
+        self._timeout = timeout
+        self._beats = 0
+        self._next_beat = 0.0
+        self._seen: dict[int, tuple[bytes, float]] = {}  # by rank its newest sign of life, and when it was new
         self._closing = Event()
         self._watcher = Thread(target=self._watch, daemon=True)
         self._watcher.start()
@@ -126,22 +139,60 @@ class Alarm:
             try:
                 if self._store.check([ROLL_CALL]):
                     self._store.set(f"here {self.rank}", "")
+                self._pass_signals_on()
                 failed = self._store.check([FAILURE])
+                hung = None if failed else self._hung()
             except dist.DistError:  # its keeper has been killed, and nobody is left to end the ranks
                 self._leave(Failure(self.rank, "the ranks have lost torchrun; was it killed?", 2))
+            if hung is not None:
+                message = f"rank {hung}: no sign of life for {self._timeout:.0f} s; is it stopped, or its machine gone?"
+                mine = json.dumps(astuple(Failure(self.rank, message, 2)))
+                failed = True
+                if self._store.compare_set(FAILURE, "", mine) == mine.encode():
+                    self._leave(Failure(self.rank, message, 2), speaker=True)
             if failed:
                 failure = Failure(*json.loads(self._store.get(FAILURE)))
                 if failure.rank == self.rank:
                     return
                 self._leave(failure)
 
-    def _leave(self, failure: Failure) -> NoReturn:
-        """Ends this process for the failure of another."""
+    def _pass_signals_on(self) -> None:
+        """Tells the others of a signal that this rank was sent, and hears of theirs."""
+        if self.signum:
+            self._store.compare_set(SIGNAL, "", str(self.signum))
+            self.signum = 0
+        if self.on_signal and self._store.check([SIGNAL]):
+            act, self.on_signal = self.on_signal, None
+            act(int(self._store.get(SIGNAL)))
+
+    def _hung(self) -> int | None:
+        """Gives a sign of life now and then, and returns a rank that has given none for too long.
+
+        Rank 0 watches all others, and they watch it.
+        """
+        now = time.monotonic()
+        if now < self._next_beat:
+            return None
+        self._next_beat, self._beats = now + BEAT, self._beats + 1
+        self._store.set(f"beat {self.rank}", str(self._beats))
+        for other in [0] if self.rank else self.others:
+            if not self._store.check([f"beat {other}"]) or self._store.check([f"gone {other}"]):
+                continue  # not there yet, or no more
+            beat = self._store.get(f"beat {other}")
+            if beat != self._seen.get(other, (b"", 0.0))[0]:
+                self._seen[other] = beat, now
+            elif now - self._seen[other][1] > self._timeout:
+                return other
+        return None
+
+    def _leave(self, failure: Failure, speaker: bool = False) -> NoReturn:
+        """Ends this process for the failure of another; rank 0, or who has noticed that it hangs, speaks for all."""
+        speaker = speaker or self.rank == 0
         try:
-            if self.rank == 0:
+            if speaker:
                 _say(failure)
             with suppress(OSError):  # a full disk must not keep the others waiting
-                if self.rank == 0:
+                if speaker:
                     self.on_failure(failure.message, failure.exit_code)
                 self._tell_torchrun(failure)
             self._store.set(f"gone {self.rank}", "")

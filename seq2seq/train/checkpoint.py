@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -17,17 +18,21 @@ from seq2seq.files import (
     MANIFEST,
     atomic_folder,
     is_whole,
+    recover,
     remove_folder,
-    restore_replaced,
     verify_manifest,
     write_json,
 )
+from seq2seq.model.device import Precision
 from seq2seq.model.folder import (
     AnyTrained,
+    canonical_weights,
+    checkpoint_folder,
     checkpoint_folders,
     checkpoint_step,
     load_any,
     save_model,
+    save_tensors,
     set_weights,
 )
 from seq2seq.text.shortlist import SHORTLIST, Shortlist
@@ -56,7 +61,9 @@ class Progress:
         best_step: where it was reached.
         bad_validations: validations since then.
         validated_step: of the last validation.
-        device_tokens: that a trial has found to fit on the devices; None: there was none.
+        device_tokens: that have been found to fit on the devices, by trial or when memory ran out; None: as asked for.
+        bad_steps: of the last steps, those in a row that changed nothing since a loss or gradient was not finite.
+        skipped_steps: all such steps.
     """
 
     step: int = 0
@@ -71,6 +78,8 @@ class Progress:
     bad_validations: int = 0
     validated_step: int = 0
     device_tokens: int | None = None
+    bad_steps: int = 0
+    skipped_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,35 +107,72 @@ class Checkpoint:
         return Shortlist.load(self.folder, self.tokenizer()) if SHORTLIST in self.names else None
 
 
-def save_checkpoint(
-    run: Path,
-    trained: AnyTrained,
-    updater: Updater,
-    progress: Progress,
-    conditions: dict[str, Any],
-) -> None:
-    """Writes `checkpoints/step-N` of a run folder, whole or not at all, and deletes those no longer kept.
+@dataclass(frozen=True)
+class Snapshot:
+    """What a checkpoint holds, as it stands at one step.
+
+    Attributes:
+        trained: the model; its weights are not read from here.
+        weights: by their canonical names.
+        tensors: all else, by file and name.
+        state: of the run.
+    """
+
+    trained: AnyTrained
+    weights: dict[str, Tensor]
+    tensors: dict[str, dict[str, Tensor]]
+    state: dict[str, Any]
+
+
+def snapshot(
+    trained: AnyTrained, updater: Updater, progress: Progress, conditions: dict[str, Any], copy: bool = False
+) -> Snapshot:
+    """Returns the state of a run.
 
     Args:
-        run: the run folder.
         trained: the model as it stands.
         updater: its state is saved.
         progress: of the run.
         conditions: what must stay the same for an exact resume (data, threads, precision).
+        copy: whether training may go on before it is written.
     """
-    with atomic_folder(run / "checkpoints" / f"step-{progress.step:08d}") as temporary:
-        save_model(temporary, trained)
-        updater.save(temporary)
-        write_json(temporary / "state.json", {"progress": asdict(progress), "conditions": conditions})
+    tensors = updater.tensors()
+    if copy:
+        tensors = {file: {name: x.to("cpu", copy=True) for name, x in of.items()} for file, of in tensors.items()}
+    state = {"progress": asdict(progress), "conditions": conditions}
+    return Snapshot(trained, canonical_weights(trained.model), tensors, state)
+
+
+def write_checkpoint(run: Path, taken: Snapshot) -> None:
+    """Writes `checkpoints/step-N` of a run folder, whole or not at all, and deletes those no longer kept."""
+    settings = taken.trained.settings.train
+    with atomic_folder(checkpoint_folder(run, taken.state["progress"]["step"])) as temporary:
+        save_model(temporary, taken.trained, taken.weights)
+        for file, tensors in taken.tensors.items():
+            save_tensors(tensors, temporary / file)
+        write_json(temporary / "state.json", taken.state)
     *older, _ = checkpoint_folders(run)
     # Where a signal stopped the run must not change which checkpoints are averaged at its end.
-    regular = [path for path in older if checkpoint_step(path) % trained.settings.train.checkpoint_every == 0]
-    kept = regular[max(0, len(regular) + 1 - trained.settings.train.keep_checkpoints) :]
+    regular = [path for path in older if checkpoint_step(path) % settings.checkpoint_every == 0]
+    kept = regular[max(0, len(regular) + 1 - settings.keep_checkpoints) :]
     for old in set(older) - set(kept):
         try:
             remove_folder(old)
         except OSError as error:
             log.warning("cannot delete old checkpoint %s: %s", old, error)
+
+
+def save_checkpoint(
+    run: Path, trained: AnyTrained, updater: Updater, progress: Progress, conditions: dict[str, Any]
+) -> None:
+    """Writes a checkpoint of a run folder as it stands; see `snapshot` and `write_checkpoint`."""
+    write_checkpoint(run, snapshot(trained, updater, progress, conditions))
+
+
+def recover_run(folder: Path) -> None:
+    """Makes good what a crash has left in a run folder; only for the process that holds its lock."""
+    for parent in (folder, folder / "checkpoints"):
+        recover(parent)
 
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
@@ -135,9 +181,6 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     Raises:
         ModelError: there were checkpoints, and none of them is usable.
     """
-    for stale in folder.glob("checkpoints/.step-*.old"):
-        restore_replaced(stale.with_name(stale.name[1:].removesuffix(".old")))
-    restore_replaced(folder / "best")
     for path in reversed(checkpoint_folders(folder)):
         try:
             return _read(path)
@@ -149,6 +192,14 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     if list(folder.glob("checkpoints/*.corrupt")):
         raise ModelError(f"{folder / 'checkpoints'}: no usable checkpoint is left; choose another output or delete it")
     return None
+
+
+def conditions(fingerprint: str, precision: Precision, device: torch.device) -> dict[str, Any]:
+    """Returns what, besides the settings, must stay the same for an exact resume; `fingerprint` is that of the data."""
+    found: dict[str, Any] = {"data": fingerprint, "precision": precision, "device": device.type}
+    if device.type == "cpu":  # the number of threads decides in which order sums are rounded
+        found["threads"] = torch.get_num_threads()
+    return found
 
 
 def changed_settings(before: Settings, now: Settings) -> dict[str, tuple[object, object]]:
@@ -221,6 +272,8 @@ def average_weights(folders: list[Path]) -> dict[str, Tensor]:
 
 def _read(path: Path) -> Checkpoint:
     """Verifies and reads all of a checkpoint but its tensors."""
+    if not (path / MANIFEST).exists():
+        raise DamagedError(f"{path / MANIFEST}: missing")
     names = verify_manifest(path)
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))

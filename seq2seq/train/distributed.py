@@ -17,6 +17,8 @@ from torch.distributed.rendezvous import rendezvous
 from seq2seq.model.device import choose_device
 from seq2seq.train.alarm import Alarm
 
+RANK_TIMEOUT = 120.0  # seconds
+
 
 class Ranks:
     """The processes that train together; with one process every method is trivial.
@@ -42,6 +44,16 @@ class Ranks:
         """Has rank 0 call `act` with message and exit code when another rank has failed, just before it ends itself."""
         if self._alarm:
             self._alarm.on_failure = act
+
+    def on_signal(self, act: Callable[[int], None] | None) -> None:
+        """Has `act` called, from another thread, with a signal that some rank was sent; None: not any more."""
+        if self._alarm:
+            self._alarm.on_signal = act
+
+    def tell(self, signum: int) -> None:
+        """Tells the other ranks of a signal that this one was sent."""
+        if self._alarm:
+            self._alarm.signum = signum
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
         """Replaces float tensors by their sums over all ranks, in one message."""
@@ -80,21 +92,22 @@ class Ranks:
 
 
 @contextmanager
-def join_ranks(device: str = "auto") -> Iterator[Ranks]:
+def join_ranks(device: str = "auto", timeout: float = RANK_TIMEOUT) -> Iterator[Ranks]:
     """Joins the processes that torchrun started, if it did, and leaves them at the end of the block.
 
     When the block fails on one of several ranks, it prints its message, and all of them exit.
 
     Args:
         device: `auto`, `cpu`, `cuda` ...; with several ranks on CUDA each takes the device of its local rank.
+        timeout: seconds without a sign of life of a process after which all of them end.
     """
     if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         yield Ranks(choose_device(device))
         return
     # The others wait while rank 0 tokenises a large corpus or translates a validation set.
-    timeout = timedelta(hours=4)
+    patience = timedelta(hours=4)
     store, rank, world_size = next(rendezvous("env://"))
-    alarm = Alarm(PrefixStore(f"alarm {os.environ['TORCHELASTIC_RESTART_COUNT']}", store), rank, world_size)
+    alarm = Alarm(PrefixStore(f"alarm {os.environ['TORCHELASTIC_RESTART_COUNT']}", store), rank, world_size, timeout)
     try:
         if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
             device = f"cuda:{os.environ['LOCAL_RANK']}"
@@ -102,7 +115,7 @@ def join_ranks(device: str = "auto") -> Iterator[Ranks]:
         if chosen.type == "cuda":
             torch.cuda.set_device(chosen)
         backend = "nccl" if chosen.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=timeout)
+        dist.init_process_group(backend, timeout=patience)
         yield Ranks(chosen, rank, world_size, alarm)
         dist.destroy_process_group()
     except (Exception, KeyboardInterrupt) as error:

@@ -23,10 +23,17 @@ class MovingAverage:
         self._parameters = [parameter.detach() for parameter in model.parameters()]
         self._averages: list[Tensor] = [parameter.clone() for parameter in self._parameters]
 
-    def update(self, step: int) -> None:
-        """Takes in the weights as they stand behind an optimizer step, counted from 1."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self._averages, self._parameters, 1 - decay)
+    def update(self, step: int, skipped: Tensor | None = None) -> None:
+        """Takes in the weights as they stand behind an optimizer step.
+
+        Args:
+            step: from 1.
+            skipped: 1 if the step has changed nothing, so that the average stays as well, else 0; on the device.
+        """
+        share = 1 - min(self.decay, (1 + step) / (10 + step))
+        difference = torch._foreach_sub(self._parameters, self._averages)
+        torch._foreach_mul_(difference, share if skipped is None else share * (1 - skipped))
+        torch._foreach_add_(self._averages, list(difference))
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -1,13 +1,11 @@
 """The training loop: one for every recipe, on one process or many."""
 
 import logging
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -15,12 +13,13 @@ import torch
 from seq2seq.config import Settings, settings_to_yaml
 from seq2seq.data.ahead import ready_steps
 from seq2seq.data.order import Step
-from seq2seq.errors import ModelError, RunError
-from seq2seq.files import atomic_folder, lock
+from seq2seq.errors import ModelError, RunError, TooLargeError
+from seq2seq.files import atomic_folder, lock, whole_file
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import TRAINING_WIDTH, choose_precision
 from seq2seq.model.folder import (
     canonical_weights,
+    checkpoint_folder,
     checkpoint_folders,
     find_model,
     load_weights,
@@ -32,14 +31,20 @@ from seq2seq.train.checkpoint import (
     Progress,
     average_weights,
     changed_settings,
+    conditions,
     last_whole_checkpoints,
     newest_checkpoint,
+    recover_run,
     refuse_changes,
-    save_checkpoint,
 )
 from seq2seq.train.distributed import Ranks
+from seq2seq.train.divergence import examine
 from seq2seq.train.initial import freeze, initial_model
+from seq2seq.train.interruption import Interrupted, Interruption
 from seq2seq.train.monitor import Monitor, logging_to, read_status, write_status
+from seq2seq.train.pace import end_reason, start_line, step_line
+from seq2seq.train.record import add_start
+from seq2seq.train.saving import Saver
 from seq2seq.train.task import open_task
 from seq2seq.train.trial import settle_device_tokens
 from seq2seq.train.update import Update, Updater
@@ -47,15 +52,8 @@ from seq2seq.train.update import Update, Updater
 log = logging.getLogger(__name__)
 
 READ_EVERY = 10  # steps after which the losses of a GPU are read at the latest: to read is to wait for it
+ENDED = 1  # what ranks tell each other when the run is over; a larger number is a signal
 RELEASE_EVERY = 100  # steps; often enough to bound the holes in memory, seldom enough to cost nothing
-
-
-class Interrupted(Exception):
-    """A signal ended the run after its state was saved."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name}; state saved, the same command goes on from here")
-        self.signum = signum
 
 
 def train(settings: Settings, ranks: Ranks, accept: frozenset[str] = frozenset()) -> None:
@@ -70,14 +68,17 @@ def train(settings: Settings, ranks: Ranks, accept: frozenset[str] = frozenset()
         RunError: the run folder is in use or belongs to another recipe, other data or other conditions.
         ModelError: none of its checkpoints is usable.
         DataError: a corpus cannot be used.
-        Interrupted: after SIGTERM or SIGINT, with the state saved.
-        DivergedError: the loss or the gradient is not finite.
+        Interrupted: after SIGTERM, SIGINT or SIGUSR1, with the state saved.
+        DivergedError: losses or gradients are not finite.
     """
     folder = Path(settings.output)
+    interruption = Interruption(ranks)
     with ExitStack() as stack:
         if ranks.is_main:
             stack.enter_context(lock(folder, f"{folder}: another process is training in this folder"))
+            recover_run(folder)
         stack.enter_context(logging_to(folder / "train.log" if ranks.is_main else None, ranks.is_main))
+        stack.enter_context(interruption.watching())
         with ranks.main_first():
             checkpoint = newest_checkpoint(folder)
         finished = read_status(folder).get("state") == "finished"
@@ -90,18 +91,29 @@ def train(settings: Settings, ranks: Ranks, accept: frozenset[str] = frozenset()
                 return
             refuse_changes(folder, changed, accept)
 
-        def record(message: str, exit_code: int) -> None:
-            if exit_code != RunError.exit_code:  # a run that is refused stays what it is
-                write_status(folder, "failed", read_status(folder).get("step", 0), error=message)
+        trainer: Trainer | None = None
 
-        ranks.on_failure(record)
+        def record(state: str, **more: Any) -> None:
+            step = trainer.progress.step if trainer else read_status(folder).get("step", 0)
+            with suppress(OSError):  # a full disk must not hide what has happened
+                write_status(folder, state, step, **more)
+
+        def record_failure(message: str, exit_code: int) -> None:
+            if exit_code != RunError.exit_code:  # a run that is refused stays what it is
+                record("failed", error=message)
+
+        ranks.on_failure(record_failure)
         try:
-            Trainer(settings, ranks, checkpoint, accept).run()
+            with interruption.at_once():  # nothing is to be saved yet
+                trainer = Trainer(settings, ranks, checkpoint, accept)
+            trainer.run(interruption)
         except Interrupted:
+            if ranks.is_main:
+                record("interrupted")
             raise
         except Exception as error:
             if ranks.is_main:
-                record(str(error), getattr(error, "exit_code", 1))
+                record_failure(str(error), getattr(error, "exit_code", 1))
             raise
 
 
@@ -131,13 +143,7 @@ class Trainer:
         with ranks.main_first():
             self.task = open_task(settings, taken)
         self.precision = choose_precision(train.precision, ranks.device, settings.model.d_model, TRAINING_WIDTH)
-        self.conditions: dict[str, Any] = {
-            "data": self.task.fingerprint,
-            "precision": self.precision,
-            "device": ranks.device.type,
-        }
-        if ranks.device.type == "cpu":  # the number of threads decides in which order sums are rounded
-            self.conditions["threads"] = torch.get_num_threads()
+        self.conditions = conditions(self.task.fingerprint, self.precision, ranks.device)
         torch.manual_seed(settings.seed)
         self.trained = self.task.build(ranks.device, checkpoint or initial)
         self.model = self.trained.model
@@ -147,14 +153,16 @@ class Trainer:
         freeze(self.model, train.freeze)
         self.updater = Updater(self.model, settings, ranks, self.precision, self.task.loss)
         self.progress = checkpoint.progress if checkpoint else Progress()
+        if checkpoint and train.device_tokens != checkpoint.settings.train.device_tokens:
+            self.progress.device_tokens = None  # what was found is overruled
         self.device_tokens = settle_device_tokens(self.task, self.updater, self.progress)
         self.data = self.task.data(self.device_tokens, ranks.world_size)
         self.validator = self.task.validator(self.device_tokens, self.precision)
-        self._unread: list[Update] = []
+        self.saver = Saver(self.folder, train.background_save)
+        self._unread: list[tuple[Step, Update]] = []
+        self._saved: tuple[int, int] | None = None  # the step of the newest checkpoint, and of its last validation
         if checkpoint:
             self._resume(checkpoint, accept)
-        self._signum = 0
-        self._finishing = False
 
     def _resume(self, checkpoint: Checkpoint, accept: frozenset[str]) -> None:
         """Puts the run back to where a checkpoint stands."""
@@ -167,103 +175,105 @@ class Trainer:
         self.progress.best_value = self.progress.best_value if best is None else best
         log.info("going on from %s", checkpoint.folder)
         self.ranks.wait()  # until all have read it
-        if changed or checkpoint.settings != self.settings:
-            self._save()  # so that what was accepted once need not be accepted again
+        if not changed and checkpoint.settings == self.settings:
+            self._saved = self.progress.step, self.progress.validated_step
+        self._save(must=True)  # so that what was accepted once need not be accepted again
 
-    def run(self) -> None:
+    def run(self, interruption: Interruption | None = None) -> None:
         """Trains until the recipe's end, then averages, validates and tests; see `train`."""
+        self.interruption = interruption or Interruption(self.ranks)
         if self.ranks.is_main:
-            (self.folder / "recipe.yaml").write_text(settings_to_yaml(self.settings), encoding="utf-8")
+            with whole_file(self.folder / "recipe.yaml") as file:
+                file.write(settings_to_yaml(self.settings).encode())
+            add_start(self.folder, self.settings, self.conditions, self.ranks, self.progress.step)
             write_status(self.folder, "running", self.progress.step)
         log.info(
-            "%s parameters, %s on %s, %d threads, %d rank(s); %s target tokens a step, at most %s on a device",
-            f"{sum(p.numel() for p in self.model.parameters()):,}",
-            self.precision,
-            self.ranks.device,
-            torch.get_num_threads(),
-            self.ranks.world_size,
-            f"{self.data.tokens_per_step:,}",
-            f"{self.device_tokens:,}",
+            "%s", start_line(self.model, self.conditions, self.ranks, self.data.tokens_per_step, self.device_tokens)
         )
-        folder = self.folder if self.ranks.is_main else None
-        self.monitor = Monitor(folder, self.progress.step, self.settings.train.max_steps)
-        handlers = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
-        try:
+        folder, validated = self.folder if self.ranks.is_main else None, self.progress.validated_step
+        with (
+            closing(Monitor(folder, self.progress.step, self.settings.train.max_steps, validated)) as self.monitor,
+            closing(self.saver),
+        ):
             self._train()
-            self._finishing = True
-            if self._signum:
-                raise Interrupted(self._signum)
-            if self.ranks.is_main:
-                self._finish()
-            self.ranks.wait()
-        except Interrupted:
-            if self.ranks.is_main:
-                write_status(self.folder, "interrupted", self.progress.step)
-            raise
-        finally:
-            for signum, handler in handlers.items():
-                signal.signal(signum, handler)
-            self.monitor.close()
-
-    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        """Asks the loop to stop behind this step; when all is saved, or when asked again, stops at once."""
-        log.info("stopping behind this step; once more stops at once")
-        signal.signal(signum, signal.SIG_DFL)
-        self._signum = signum
-        if self._finishing:
-            raise Interrupted(signum)
+            with self.interruption.at_once():  # all is saved
+                if self.ranks.is_main:
+                    self._finish()
+                self.ranks.wait()
 
     def _train(self) -> None:
-        """Takes optimizer steps until something ends the run."""
+        """Takes optimizer steps until something ends the run, and saves."""
         ranks, batch_tokens = self.ranks, self.settings.train.batch_tokens
-        steps = self.data.steps(self.progress.position)
-        with closing(ready_steps(steps, batch_tokens, ranks.rank, ranks.world_size, self.updater.prepare)) as ready:
-            self._take(ready)
-        if ranks.is_main and self.progress.validated_step != self.progress.step:
-            self._validate()
-        if [path.name for path in checkpoint_folders(self.folder)][-1:] != [f"step-{self.progress.step:08d}"]:
-            self._save()
+        self._clock = time.monotonic() - self.progress.seconds
+        done = False
+        while not done:
+            steps = self.data.steps(self.progress.position)
+            with closing(ready_steps(steps, batch_tokens, ranks.rank, ranks.world_size, self.updater.prepare)) as ready:
+                try:
+                    self._take(ready)
+                    done = True
+                except TooLargeError:
+                    if self.device_tokens < 2:
+                        raise
+            if not done:
+                self._halve_device_tokens()
 
     def _take(self, steps: Iterator[Step]) -> None:
-        """Takes optimizer steps, validates and saves on the way."""
+        """Takes optimizer steps; validates and saves behind them, and where they end.
+
+        Raises:
+            TooLargeError: a step needs more memory than there is; the next one is then still that step.
+        """
         progress, train = self.progress, self.settings.train
         self.model.train()
-        started = time.monotonic() - progress.seconds
-        for step in steps:
-            reason = self._end_reason() if self.ranks.is_main else None
-            if self.ranks.largest(reason is not None):
-                log.info("training ends: %s", reason)
-                break
+        while True:
+            self.saver.check()
+            reason = step = None
+            with suppress(Interrupted):
+                reason = self._behind_step() if self.ranks.is_main else None
+            if not reason and not self.interruption.signum and progress.step % train.checkpoint_every == 0:
+                self._save()
+            with suppress(Interrupted), self.interruption.at_once():
+                step = None if reason else next(steps)
+            word = self.ranks.largest(self.interruption.signum or reason is not None)
+            progress.seconds = time.monotonic() - self._clock
+            if word:
+                self._save(must=True)
+                if word != ENDED:
+                    raise Interrupted(word)
+                return
+            assert step is not None
             if progress.step == 0:
                 for name, lengths in step.lengths().items():
                     self.monitor.histogram(0, f"data/{name}", lengths)
-            step_started = time.monotonic()
+            started = time.monotonic()
             update = self.updater.take(step, progress.step + 1)
-            self._count(step, update, step_started)
-            progress.seconds = time.monotonic() - started
-            if progress.step % train.validate_every == 0 and self.ranks.is_main:
-                self._validate()
+            self._count(step, update, started)
             if progress.step % RELEASE_EVERY == 0:
                 release_freed_memory()
-            signum = self.ranks.largest(self._signum)
-            progress.seconds = time.monotonic() - started
-            if progress.step % train.checkpoint_every == 0 or signum:
-                self._save()
-            if signum:
-                raise Interrupted(signum)
 
-    def _end_reason(self) -> str | None:
-        """Says why training is over; None if it is not."""
-        progress, train = self.progress, self.settings.train
-        if progress.step >= train.max_steps:
-            return f"{progress.step:,} steps done (train.max_steps)"
-        if train.max_epochs is not None and progress.position.epoch >= train.max_epochs:
-            return f"{progress.position.epoch} epochs done (train.max_epochs)"
-        if train.max_minutes is not None and progress.seconds >= 60 * train.max_minutes:
-            return f"{progress.seconds / 60:.1f} minutes done (train.max_minutes)"
-        if train.patience is not None and progress.bad_validations >= train.patience:
-            return f"no better {train.best_metric} in {progress.bad_validations} validations (train.patience)"
-        return None
+    def _behind_step(self) -> str | None:
+        """Validates if it is time, and says why training is over; None if it is not."""
+        progress = self.progress
+        if progress.step % self.settings.train.validate_every == 0:
+            self._validate()
+        reason = end_reason(progress, self.settings)
+        if reason:
+            self._validate()
+            log.info("training ends: %s", reason)
+        return reason
+
+    def _halve_device_tokens(self) -> None:
+        """Cuts steps into smaller micro-batches from here on, on all ranks alike."""
+        self.device_tokens //= 2
+        self.progress.device_tokens = self.device_tokens
+        if self.ranks.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.data = self.task.data(self.device_tokens, self.ranks.world_size)
+        step = self.progress.step + 1
+        log.warning(
+            "step %d needs too much memory; from here on at most %d tokens on a device", step, self.device_tokens
+        )
 
     def _count(self, step: Step, update: Update, started: float) -> None:
         """Brings the progress up to date behind a step, and logs it when it is time."""
@@ -271,7 +281,7 @@ class Trainer:
         progress.step += 1
         progress.position = step.next
         progress.tokens += step.n_tokens
-        self._unread.append(update)
+        self._unread.append((step, update))
         due = progress.step % train.log_every == 0
         if due or self.ranks.device.type == "cpu" or len(self._unread) >= READ_EVERY:
             self._read()
@@ -288,45 +298,35 @@ class Trainer:
             "train/tokens_per_second": speed,
             "train/epoch": float(progress.position.epoch),
         }
+        if progress.skipped_steps:
+            values["train/skipped_steps"] = float(progress.skipped_steps)
         self.monitor.event(progress.step, progress.seconds, values)
-        log.info(
-            "step %s of %s  loss %.3f  rate %.2e  gradient %.2f  %s tokens/s  %s left",
-            f"{progress.step:,}",
-            f"{train.max_steps:,}",
-            mean_loss,
-            update.learning_rate,
-            update.gradient_norm,
-            f"{speed:,.0f}",
-            timedelta(seconds=round(self._seconds_left())),
-        )
+        log.info("%s", step_line(values, progress, train, self.data.tokens_per_epoch))
         progress.window_loss, progress.window_tokens, progress.window_seconds = 0.0, 0, 0.0
 
     def _read(self) -> None:
         """Waits for the steps that a GPU has not finished, and adds up their losses.
 
         Raises:
-            DivergedError: one is not finite.
+            DivergedError: too many of them are not finite.
         """
-        for update in self._unread:
-            self.progress.window_loss += update.loss
-            self.progress.window_tokens += update.n_tokens
-        self._unread.clear()
-
-    def _seconds_left(self) -> float:
-        """Estimates the time to the end from the time so far, validations included."""
-        progress, train = self.progress, self.settings.train
-        shares = [progress.step / train.max_steps]  # of the run that are done, by each of its limits
-        if train.max_epochs is not None and (tokens := self.data.tokens_per_epoch):
-            shares.append(progress.tokens / (tokens * train.max_epochs))
-        if train.max_minutes is not None:
-            shares.append(progress.seconds / 60 / train.max_minutes)
-        return progress.seconds * max(0.0, 1 / max(shares) - 1)
+        progress = self.progress
+        unread, self._unread = self._unread, []
+        for step, update in unread:
+            if update.is_finite:
+                progress.window_loss += update.loss
+                progress.window_tokens += update.n_tokens
+                progress.bad_steps = 0
+            else:
+                examine(self.updater, step, update, progress, self.trained)
 
     def _validate(self, what: str = "valid") -> None:
         """Measures the model, and keeps it as the best one if it is; `what` is measured stands before the metrics.
 
         Where the recipe asks for a moving average of the weights, that is the model.
         """
+        if what == "valid" and self.progress.validated_step == self.progress.step:
+            return  # it has been done
         self._read()
         average = self.updater.average if what == "valid" else None
         with average.applied() if average else nullcontext():
@@ -334,7 +334,8 @@ class Trainer:
 
     def _measure(self, what: str) -> None:
         progress, train = self.progress, self.settings.train
-        found = self.validator.measure()
+        with self.interruption.at_once():
+            found = self.validator.measure()
         progress.validated_step = progress.step
         events = {f"{what}/{name}": value for name, value in found.values().items()}
         self.monitor.event(progress.step, progress.seconds + found.seconds, events)
@@ -361,11 +362,18 @@ class Trainer:
         else:
             progress.bad_validations += 1
 
-    def _save(self) -> None:
-        """Writes a checkpoint of this step."""
+    def _save(self, must: bool = False) -> None:
+        """Writes a checkpoint of this step, unless there is one; see `Saver.save`."""
         self._read()
-        if self.ranks.is_main:
-            save_checkpoint(self.folder, self.trained, self.updater, self.progress, self.conditions)
+        progress = self.progress
+        if not self.ranks.is_main or progress.step == 0 or (progress.bad_steps and not must):
+            return  # where steps are not finite, the weights may be why
+        if must:
+            self.saver.wait()
+        now = progress.step, progress.validated_step
+        if now != self._saved or checkpoint_folder(self.folder, progress.step) not in checkpoint_folders(self.folder):
+            self.saver.save(self.trained, self.updater, progress, self.conditions, must)
+            self._saved = now
 
     def _finish(self) -> None:
         """Lets the average of the last checkpoints compete for the best model, and tests the winner."""

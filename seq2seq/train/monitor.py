@@ -1,7 +1,10 @@
 """What a run tells: the log, metrics.jsonl, TensorBoard, the progress bar and status.json."""
 
+import errno
 import json
 import logging
+import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -59,54 +62,78 @@ def logging_to(path: Path | None, speak: bool) -> Iterator[None]:
 class Monitor:
     """Writes the events of a run; on ranks other than the first it does nothing.
 
+    A full disk does not end a training: events wait until there is room, and TensorBoard is given up.
+
     Args:
         folder: the run folder; None: write nothing.
         step: the step from which the run goes on; events behind it are cut off.
         total_steps: for the progress bar.
+        validated: the last step whose validation the run knows of.
     """
 
-    def __init__(self, folder: Path | None, step: int, total_steps: int) -> None:
+    def __init__(self, folder: Path | None, step: int, total_steps: int, validated: int = 0) -> None:
         self._folder = folder
         if folder is None:
             return
         from torch.utils.tensorboard import SummaryWriter
 
-        cut_metrics(folder / "metrics.jsonl", step)
+        cut_metrics(folder / "metrics.jsonl", step, validated)
         self._metrics = open(  # noqa: SIM115 (closed by close)
-            folder / "metrics.jsonl", "a", encoding="utf-8"
+            folder / "metrics.jsonl", "ab", buffering=0
         )
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self._waiting = b""
+        self._board: SummaryWriter | None = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         # A bar where somebody watches; elsewhere the log lines say the same.
         self._bar = tqdm(
             total=total_steps, initial=step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True
         )
 
     def event(self, step: int, seconds: float, values: dict[str, float]) -> None:
-        """Records values of one step in metrics.jsonl and TensorBoard."""
+        """Records values of one step in metrics.jsonl and TensorBoard; those that are not finite are left out."""
         if self._folder is None:
             return
-        record = {"step": step, "seconds": round(seconds, 3), **values}
-        self._metrics.write(json.dumps(record) + "\n")
-        self._metrics.flush()
+        values = {name: value for name, value in values.items() if math.isfinite(value)}
+        self._waiting += json.dumps({"step": step, "seconds": round(seconds, 3), **values}).encode() + b"\n"
+        self._write()
         for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+            self._show("add_scalar", name, value, step)
+
+    def _write(self) -> None:
+        """Writes the lines that wait, all or none."""
+        size = os.fstat(self._metrics.fileno()).st_size
+        try:
+            if self._metrics.write(self._waiting) != len(self._waiting):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._waiting = b""
+        except OSError as error:
+            os.ftruncate(self._metrics.fileno(), size)
+            log.warning("metrics.jsonl: %s; the numbers wait in memory", error.strerror)
+
+    def _show(self, what: str, *arguments: Any, **options: Any) -> None:
+        """Calls a method of TensorBoard's writer, until it fails."""
+        try:
+            if self._board:
+                getattr(self._board, what)(*arguments, **options)
+        except OSError as error:
+            log.warning("TensorBoard shows nothing from here on: %s", error)
+            self._board = None
 
     def text(self, step: int, name: str, lines: Sequence[str]) -> None:
         """Records lines of text in TensorBoard."""
         if self._folder is not None:
-            self._board.add_text(name, "\n\n".join(f"<pre>{escape(line)}</pre>" for line in lines), step)
+            self._show("add_text", name, "\n\n".join(f"<pre>{escape(line)}</pre>" for line in lines), step)
 
     def image(self, step: int, name: str, picture: npt.NDArray[np.uint8]) -> None:
         """Records a picture [height, width, 3] in TensorBoard."""
         if self._folder is not None:
-            self._board.add_image(name, picture, step, dataformats="HWC")
+            self._show("add_image", name, picture, step, dataformats="HWC")
 
     def histogram(self, step: int, name: str, values: npt.NDArray[np.integer]) -> None:
         """Records in TensorBoard how often each of some whole numbers [n], at least one, occurs."""
         if self._folder is not None:
             low, high = int(values.min()), int(values.max())
             width = -(-(high - low + 1) // MAX_BINS)  # a whole number, so that all bins are equally wide to the data
-            self._board.add_histogram(name, values, step, bins=np.arange(low, high + width + 1, width) - 0.5)
+            self._show("add_histogram", name, values, step, bins=np.arange(low, high + width + 1, width) - 0.5)
 
     def advance(self, description: str) -> None:
         """Moves the progress bar by a step."""
@@ -118,14 +145,16 @@ class Monitor:
         """Ends the bar and writes what is still in memory."""
         if self._folder is not None:
             self._bar.close()
+            if self._waiting:
+                self._write()
             self._metrics.close()
-            self._board.close()
+            self._show("close")
 
 
-def cut_metrics(path: Path, step: int) -> None:
+def cut_metrics(path: Path, step: int, validated: int) -> None:
     """Removes the events behind a step from a metrics.jsonl, and a line that a crash left unfinished.
 
-    What was measured when the run had ended goes too: it is measured again.
+    What is measured again goes too: the end of the run, and a validation that the run does not know of.
     """
     if not path.exists():
         return
@@ -133,7 +162,8 @@ def cut_metrics(path: Path, step: int) -> None:
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
             event = json.loads(line)
-            if event["step"] <= step and not any(key.startswith(AT_THE_END) for key in event):
+            again = (*AT_THE_END, "valid/") if event["step"] > validated else AT_THE_END
+            if event["step"] <= step and not any(key.startswith(again) for key in event):
                 kept.append(line + b"\n")
         except (ValueError, KeyError, TypeError):
             continue

@@ -31,13 +31,13 @@ def settle_device_tokens(task: Task, updater: Updater, progress: Progress) -> in
 
     Where the recipe leaves it open, it is found by trial on a GPU. On a CPU it is a constant, so that a run is the same
     on every machine. It decides how steps are cut into micro-batches, and with them rounding and dropout: what was
-    once found is kept in the progress of the run and taken again.
+    once found, also by running out of memory, is kept in the progress of the run and taken again.
 
     Raises:
         Seq2SeqError: a GPU does not even hold one example.
     """
     asked, ranks = updater.settings.train.device_tokens, updater.ranks
-    if asked != "auto":
+    if progress.device_tokens is None and asked != "auto":
         return asked
     if progress.device_tokens is None and ranks.device.type == "cuda":
         found = tokens_that_fit(task, updater)

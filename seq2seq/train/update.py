@@ -1,7 +1,7 @@
 """One optimizer step: what happens between a batch and the next weights."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -14,9 +14,9 @@ from seq2seq.config import Settings, TranslationSettings
 from seq2seq.data.batch import AnyBatch, Batch
 from seq2seq.data.order import Step
 from seq2seq.data.permutation import derive_seed
-from seq2seq.errors import DivergedError
+from seq2seq.errors import TooLargeError, is_out_of_memory
 from seq2seq.model.device import Precision, autocast
-from seq2seq.model.folder import canonical_weights, load_weights, save_tensors
+from seq2seq.model.folder import canonical_weights, load_weights
 from seq2seq.train.compiled import compiled
 from seq2seq.train.distributed import Ranks
 from seq2seq.train.ema import MovingAverage
@@ -50,18 +50,13 @@ class Update:
 
     @property
     def loss(self) -> float:
-        """Summed loss in nats.
+        """Summed loss in nats."""
+        return float(self.summed)
 
-        Raises:
-            DivergedError: it or the gradient is not finite; the step has then changed nothing.
-        """
-        loss, norm = float(self.summed), float(self.norm)
-        if not math.isfinite(loss) or not math.isfinite(norm):
-            raise DivergedError(
-                f"step {self.number}: loss {loss / self.n_tokens}, gradient norm {norm}: "
-                "training has diverged; lower train.learning_rate or raise train.warmup_steps"
-            )
-        return loss
+    @property
+    def is_finite(self) -> bool:
+        """Whether loss and gradient are numbers; if not, the step has changed nothing."""
+        return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
 
 
 class Updater:
@@ -76,6 +71,7 @@ class Updater:
 
     Attributes:
         average: moving average of the weights, if the recipe asks for one.
+        plain_loss: the loss, never compiled.
     """
 
     def __init__(
@@ -91,6 +87,7 @@ class Updater:
         self.ranks = ranks
         self.precision = precision
         self.loss = compiled(loss, ranks.device) if settings.train.compile else loss
+        self.plain_loss = loss
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = build_optimizer(model, settings.train)
         decay = settings.train.ema_decay
@@ -100,8 +97,11 @@ class Updater:
         """Takes optimizer step `number` (from 1); where the loss or the gradient is not finite, it changes nothing.
 
         The gradient is that of the loss summed over all tokens of all micro-batches of all ranks, divided by their
-        number, and only then clipped: cutting a step in other micro-batches does not change it. Nothing here waits for
-        a GPU.
+        number, and only then clipped: cutting a step in other micro-batches does not change it. With one process,
+        nothing here waits for a GPU.
+
+        Raises:
+            TooLargeError: a rank has not found the memory; on all ranks alike, and nothing is changed.
         """
         train = self.settings.train
         loss = self._differentiate(step, number)
@@ -109,14 +109,15 @@ class Updater:
         # Fused Adam divides the gradient by this number while it reads it: mean and clipping cost no pass of their own.
         clipping = (train.clip_norm / (norm + 1e-6)).clamp(max=1.0) if train.clip_norm else torch.ones_like(norm)
         self.optimizer.grad_scale = step.n_tokens / clipping  # type: ignore[attr-defined]
-        self.optimizer.found_inf = (~(norm + loss).isfinite()).float()  # type: ignore[attr-defined]
+        bad = (~(norm + loss).isfinite()).float()
+        self.optimizer.found_inf = bad  # type: ignore[attr-defined]
         rate = learning_rate(number, train, self.settings.model.d_model)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average:
-            self.average.update(number)
+            self.average.update(number, bad)
         return Update(number, loss, step.n_tokens, norm, rate)
 
     def prepare(self, batch: AnyBatch) -> AnyBatch:
@@ -136,25 +137,45 @@ class Updater:
         On a CPU the micro-batches' gradients are summed in float64. Rounded to float32 behind the last one, the sum
         does not depend on their order, so training is the same, bit for bit, on any number of ranks.
         """
-        ranks, device = self.ranks, self.ranks.device
-        precise = torch.float64 if device.type == "cpu" else torch.float32
-        loss = torch.zeros((), dtype=precise, device=device)
-        if len(step.micro_batches) == 1 and ranks.world_size == 1:
-            loss += self._backward(step, 0, number)
-            gradients = [_gradient(parameter) for parameter in self.trained]
-        else:
-            gradients = [torch.zeros_like(parameter, dtype=precise) for parameter in self.trained]
-            for i in range(ranks.rank, len(step.micro_batches), ranks.world_size):
-                loss += self._backward(step, i, number)
-                torch._foreach_add_(gradients, [_gradient(parameter) for parameter in self.trained])
-                self.optimizer.zero_grad(set_to_none=True)
+        ranks = self.ranks
+        gradients: list[Tensor] = []
+        loss, fits = torch.zeros(()), True
+        try:
+            loss, gradients = self._own_gradients(step, number)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            fits = False  # and what the error holds is given back
+        if ranks.largest(not fits):
+            self.optimizer.zero_grad(set_to_none=True)
+            raise TooLargeError("out of memory; lower train.batch_tokens, data.max_length or the sizes of the model")
+        if ranks.world_size > 1:
             ranks.sum_([*gradients, loss])
         for parameter, gradient in zip(self.trained, gradients, strict=True):
             parameter.grad = gradient.to(parameter.dtype)
         return loss
 
-    def _backward(self, step: Step, i: int, number: int) -> Tensor:
-        """`add_gradient` of a step's micro-batch, with the dropout that is its own."""
+    def _own_gradients(self, step: Step, number: int) -> tuple[Tensor, list[Tensor]]:
+        """Returns summed loss and gradients of this rank's micro-batches."""
+        ranks, device = self.ranks, self.ranks.device
+        precise = torch.float64 if device.type == "cpu" else torch.float32
+        loss = torch.zeros((), dtype=precise, device=device)
+        if len(step.micro_batches) == 1 and ranks.world_size == 1:
+            loss += self.backward(step, 0, number)
+            return loss, [_gradient(parameter) for parameter in self.trained]
+        gradients = [torch.zeros_like(parameter, dtype=precise) for parameter in self.trained]
+        for i in self.own(step):
+            loss += self.backward(step, i, number)
+            torch._foreach_add_(gradients, [_gradient(parameter) for parameter in self.trained])
+            self.optimizer.zero_grad(set_to_none=True)
+        return loss, gradients
+
+    def own(self, step: Step) -> Sequence[int]:
+        """Returns the numbers of the micro-batches of a step that are this rank's."""
+        return range(self.ranks.rank, len(step.micro_batches), self.ranks.world_size)
+
+    def backward(self, step: Step, i: int, number: int) -> Tensor:
+        """`add_gradient` of micro-batch `i` of step `number`, with the dropout that is its own."""
         torch.manual_seed(derive_seed(self.settings.seed, number - 1, i, "dropout"))
         return self.add_gradient(step.batch(i))
 
@@ -166,15 +187,16 @@ class Updater:
         torch.autograd.backward(summed)
         return summed.detach()
 
-    def save(self, folder: Path) -> None:
-        """Writes all that decides the next steps, besides the weights, into a checkpoint's folder."""
-        save_tensors(optimizer_tensors(self.model, self.optimizer), folder / OPTIMIZER)
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Returns all that decides the next steps, besides the weights, by file of a checkpoint and name."""
+        found = {OPTIMIZER: optimizer_tensors(self.model, self.optimizer)}
         if self.average:
             with self.average.applied():
-                save_tensors(canonical_weights(self.model), folder / AVERAGE)
+                found[AVERAGE] = canonical_weights(self.model)
+        return found
 
     def restore(self, folder: Path) -> None:
-        """Reads weights and what `save` wrote from a verified checkpoint."""
+        """Reads weights and what `tensors` returned from a verified checkpoint."""
         load_weights(self.model, folder / "model.safetensors")
         set_optimizer_tensors(self.model, self.optimizer, load_file(folder / OPTIMIZER))
         if self.average:

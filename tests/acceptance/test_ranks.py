@@ -21,7 +21,7 @@ import os, signal, time
 from seq2seq.cli.train import main
 from seq2seq.config import load_recipe
 from seq2seq.errors import DataError
-from seq2seq.train import distributed, loop
+from seq2seq.train import distributed, loop, saving
 from seq2seq.train.update import Updater
 from seq2seq.train.validate import TranslationValidator
 
@@ -182,7 +182,7 @@ def test_a_signal_at_the_end_to_the_rank_that_is_waited_for(recipe_file: Write, 
 
 
 GONE = "loop.open_task = fails(DataError('train.en: gone'))"
-FULL = "loop.save_checkpoint = fails(OSError(28, 'No space left on device', 'step-00000010'))"
+FULL = "saving.write_checkpoint = fails(OSError(28, 'No space left on device', 'step-00000010'))"
 FAILURES = {
     "data": (f"if RANK == 1: {GONE}", "rank 1: train.en: gone"),
     "data, on rank 0": (f"if RANK == 0: {GONE}", "rank 0: train.en: gone"),

@@ -6,7 +6,7 @@ from collections.abc import Generator
 import pytest
 import torch
 
-from seq2seq.data.ahead import ahead, ready_steps
+from seq2seq.data.ahead import Ahead, ready_steps
 from seq2seq.data.blocks import BlockStep
 from seq2seq.data.pools import Position
 
@@ -25,7 +25,7 @@ def test_items_come_in_order_and_are_taken_ahead_of_time() -> None:
     taken: list[int] = []
     closed: list[bool] = []
     before = threading.active_count()
-    found = ahead(numbers(taken, closed), 3)
+    found = Ahead(numbers(taken, closed), 3)
     assert [next(found) for _ in range(5)] == [0, 1, 2, 3, 4]
     found.close()
     assert closed == [True] and threading.active_count() == before
@@ -33,11 +33,42 @@ def test_items_come_in_order_and_are_taken_ahead_of_time() -> None:
 
 
 def test_an_error_comes_behind_the_items_in_front_of_it() -> None:
-    found = ahead(numbers([], [], 2), 5)
+    found = Ahead(numbers([], [], 2), 5)
     assert [next(found), next(found)] == [0, 1]
     with pytest.raises(ValueError, match="no more"):
         next(found)
-    assert list(ahead((i for i in range(7)), 2)) == list(range(7))
+    assert list(Ahead((i for i in range(7)), 2)) == list(range(7))
+
+
+def test_a_wait_that_a_signal_ends_loses_nothing() -> None:
+    """Neither the item that was waited for, nor time when the run then ends although the item does not come."""
+    import signal
+    import time
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    go_on, before = threading.Event(), signal.signal(signal.SIGALRM, stop)
+
+    def slow() -> Generator[int, None, None]:
+        yield 0
+        go_on.wait()
+        yield 1
+        time.sleep(60)
+
+    try:
+        found = Ahead(slow(), 1)
+        assert next(found) == 0
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            next(found)
+        go_on.set()
+        assert next(found) == 1
+        started = time.monotonic()
+        found.close()
+        assert time.monotonic() - started < 10
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_each_rank_prepares_its_own_micro_batches() -> None:

@@ -15,8 +15,10 @@ from torch import Tensor
 from seq2seq.config import Settings, load_recipe
 from seq2seq.data.pools import Position
 from seq2seq.errors import DivergedError, ModelError, RunError
+from seq2seq.files import fingerprint, write_json
 from seq2seq.train.distributed import Ranks
-from seq2seq.train.loop import Interrupted, Trainer, train
+from seq2seq.train.interruption import Interrupted
+from seq2seq.train.loop import Trainer, train
 from seq2seq.train.monitor import read_status
 from seq2seq.train.update import Updater
 
@@ -182,7 +184,9 @@ def test_checkpoint_of_another_version_is_left_alone(recipe_file: Write, corpus:
     train(load(path), CPU)
     (corpus / "run/status.json").unlink()
     manifest = corpus / "run/checkpoints/step-00000020/MANIFEST.json"
-    manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 2'))
+    content = {**json.loads(manifest.read_text()), "format_version": 2}
+    del content["digest"]
+    write_json(manifest, {**content, "digest": fingerprint(content)})
     with pytest.raises(ModelError, match="has format version 2; this program reads version 1"):
         train(load(path), CPU)
     assert manifest.exists()
