@@ -61,18 +61,18 @@ class Alarm:
 
     Attributes:
         on_failure: what rank 0 does with message and exit code, besides printing, when another rank has failed.
-        on_signal: what is done, once, with a signal that one of the ranks was sent; None: it waits.
-        signum: signal that this rank was sent; 0: none.
+        signals: what returns a signal that this rank was sent, or 0, and what is done with one that any rank was sent;
+            None: signals are not listened to.
     """
 
     def __init__(self, store: Store, rank: int, world_size: int, timeout: float) -> None:
         self.rank = rank
         self.others = [other for other in range(world_size) if other != rank]
         self.on_failure: Callable[[str, int], None] = lambda message, exit_code: None
-        self.on_signal: Callable[[int], None] | None = None
-        self.signum = 0
+        self.signals: tuple[Callable[[], int], Callable[[int], None]] | None = None
         self._store = store
         self._timeout = timeout
+        self._stopping = False
         self._beats = 0
         self._next_beat = 0.0
         self._seen: dict[int, tuple[bytes, float]] = {}  # by rank its newest sign of life, and when it was new
@@ -158,11 +158,13 @@ class Alarm:
 
     def _pass_signals_on(self) -> None:
         """Tells the others of a signal that this rank was sent, and hears of theirs."""
-        if self.signum:
-            self._store.compare_set(SIGNAL, "", str(self.signum))
-            self.signum = 0
-        if self.on_signal and self._store.check([SIGNAL]):
-            act, self.on_signal = self.on_signal, None
+        if self.signals is None:
+            return
+        come, act = self.signals
+        if signum := come():
+            self._store.compare_set(SIGNAL, "", str(signum))
+        if not self._stopping and self._store.check([SIGNAL]):
+            self._stopping = True
             act(int(self._store.get(SIGNAL)))
 
     def _hung(self) -> int | None:

@@ -45,15 +45,15 @@ class Ranks:
         if self._alarm:
             self._alarm.on_failure = act
 
-    def on_signal(self, act: Callable[[int], None] | None) -> None:
-        """Has `act` called, from another thread, with a signal that some rank was sent; None: not any more."""
-        if self._alarm:
-            self._alarm.on_signal = act
+    def pass_signals(self, come: Callable[[], int] | None, act: Callable[[int], None] | None) -> None:
+        """Has all ranks hear of a signal that one of them was sent; None: not any more.
 
-    def tell(self, signum: int) -> None:
-        """Tells the other ranks of a signal that this one was sent."""
+        Args:
+            come: returns a signal that has come here, or 0; it is called now and then, from another thread.
+            act: is called, from that thread, with a signal that any rank was sent.
+        """
         if self._alarm:
-            self._alarm.signum = signum
+            self._alarm.signals = (come, act) if come and act else None
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
         """Replaces float tensors by their sums over all ranks, in one message."""
@@ -107,7 +107,9 @@ def join_ranks(device: str = "auto", timeout: float = RANK_TIMEOUT) -> Iterator[
     # The others wait while rank 0 tokenises a large corpus or translates a validation set.
     patience = timedelta(hours=4)
     store, rank, world_size = next(rendezvous("env://"))
-    alarm = Alarm(PrefixStore(f"alarm {os.environ['TORCHELASTIC_RESTART_COUNT']}", store), rank, world_size, timeout)
+    # The store outlives a restart: whoever finds the addresses of the processes before it calls in vain.
+    start = os.environ["TORCHELASTIC_RESTART_COUNT"]
+    alarm = Alarm(PrefixStore(f"alarm {start}", store), rank, world_size, timeout)
     try:
         if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
             device = f"cuda:{os.environ['LOCAL_RANK']}"
@@ -115,7 +117,8 @@ def join_ranks(device: str = "auto", timeout: float = RANK_TIMEOUT) -> Iterator[
         if chosen.type == "cuda":
             torch.cuda.set_device(chosen)
         backend = "nccl" if chosen.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=patience)
+        group = PrefixStore(f"group {start}", store)
+        dist.init_process_group(backend, timeout=patience, store=group, rank=rank, world_size=world_size)
         yield Ranks(chosen, rank, world_size, alarm)
         dist.destroy_process_group()
     except (Exception, KeyboardInterrupt) as error:

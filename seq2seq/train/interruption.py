@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 
 from seq2seq.train.distributed import Ranks
@@ -42,13 +42,38 @@ class Interruption:
     def watching(self) -> Iterator[None]:
         """Takes signals while the block runs."""
         handlers = {number: signal.signal(number, self._note) for number in SIGNALS}
-        self._ranks.on_signal(lambda signum: os.kill(os.getpid(), signum))  # which wakes the main thread
+        try:
+            with self._passing_on() if self._ranks.world_size > 1 else nullcontext():
+                yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def _passing_on(self) -> Iterator[None]:
+        """Tells other ranks of signals that come here, and raises here those that come there.
+
+        While a rank waits in a collective, Python calls no handler; the numbers of signals come through a pipe all the same.
+        """
+        pipe = os.pipe()
+        for end in pipe:
+            os.set_blocking(end, False)
+
+        def come() -> int:
+            try:
+                return next((number for number in os.read(pipe[0], 64) if number in SIGNALS), 0)
+            except BlockingIOError:
+                return 0
+
+        before = signal.set_wakeup_fd(pipe[1], warn_on_full_buffer=False)
+        self._ranks.pass_signals(come, lambda signum: os.kill(os.getpid(), signum))
         try:
             yield
         finally:
-            self._ranks.on_signal(None)
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+            self._ranks.pass_signals(None, None)
+            signal.set_wakeup_fd(before)
+            for end in pipe:
+                os.close(end)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -63,12 +88,10 @@ class Interruption:
             self._raises = before
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
-        if not self.signum:
-            self._ranks.tell(signum)
-            if self._ranks.world_size == 1 and signum == signal.SIGINT:
-                signal.signal(signum, signal.SIG_DFL)
-                with suppress(OSError):  # not by the log, which may be at work just now
-                    os.write(sys.stderr.fileno(), b"\nstopping behind this step; Ctrl-C once more stops at once\n")
+        if not self.signum and self._ranks.world_size == 1 and signum == signal.SIGINT:
+            signal.signal(signum, signal.SIG_DFL)
+            with suppress(OSError):  # not by the log, which may be at work just now
+                os.write(sys.stderr.fileno(), b"\nstopping behind this step; Ctrl-C once more stops at once\n")
         self.signum = self.signum or signum
         if self._raises:
             self._raises = False

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,11 +49,14 @@ run()
 """
 
 
-def torchrun(folder: Path, *arguments: object, ranks: int = 2, change: str = "") -> subprocess.CompletedProcess[str]:
+def torchrun(
+    folder: Path, *arguments: object, ranks: int = 2, change: str = "", restarts: int = 0
+) -> subprocess.CompletedProcess[str]:
     """Runs the command on several ranks; one that hangs is a failure."""
     program = folder / "program.py"
     program.write_text(PROGRAM.format(change=change), encoding="utf-8")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    launcher += ["--max-restarts", str(restarts)]
     return subprocess.run(
         [*launcher, str(program), *map(str, arguments), "--threads", "1"],
         capture_output=True,
@@ -171,6 +175,60 @@ def test_a_signal_to_one_rank_stops_all(recipe_file: Write, corpus: Path) -> Non
     assert done.stderr.count("stopped by SIGTERM; state saved") == 1
     assert (status(corpus / "run")["state"], status(corpus / "run")["step"]) == ("interrupted", 7)
     assert (corpus / "run/checkpoints/step-00000007/MANIFEST.json").exists()
+
+
+def test_a_signal_to_a_rank_that_waits_ends_the_validation_of_another(recipe_file: Write, corpus: Path) -> None:
+    later = "at_step(10, lambda: threading.Timer(1, os.kill, (os.getpid(), signal.SIGUSR1)).start())"
+    change = f"""
+import threading
+if RANK == 0: TranslationValidator.translate = lambda self: time.sleep(100)
+if RANK == 1: {later}
+"""
+    started = time.monotonic()
+    done = torchrun(corpus, recipe_file(), change=change)
+    assert time.monotonic() - started < 60
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("stopped by SIGUSR1; state saved") == 1
+    assert (status(corpus / "run")["state"], status(corpus / "run")["step"]) == ("interrupted", 10)
+
+
+@pytest.mark.slow
+def test_a_rank_that_hangs_ends_all(recipe_file: Write, corpus: Path) -> None:
+    for rank in (0, 1):
+        change = f"if RANK == {rank}: at_step(5, lambda: os.kill(os.getpid(), signal.SIGSTOP))"
+        started = time.monotonic()
+        done = torchrun(corpus, recipe_file(), f"output={corpus / str(rank)}", "--rank-timeout", 5, change=change)
+        assert time.monotonic() - started < 5 + 40 + 20  # torchrun waits 30 s for a process that is stopped
+        assert done.returncode == 1
+        message = f"rank {rank}: no sign of life for 5 s; is it stopped, or its machine gone?"
+        assert done.stderr.count(f"error: {message}") == 1
+        assert status(corpus / str(rank))["error"] == message
+
+
+@pytest.mark.slow
+def test_a_killed_rank_is_started_again(recipe_file: Write, corpus: Path) -> None:
+    """By torchrun, three times; the end is that of a run that nobody has disturbed."""
+    path = recipe_file(train={"device_tokens": 64, "checkpoint_every": 5})
+    change = """
+restart = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
+if restart < 3 and RANK == restart % 2: at_step(4 + 5 * restart, lambda: os.kill(os.getpid(), signal.SIGKILL))
+"""
+    for name, more in (("whole", ""), ("killed", change)):
+        done = torchrun(corpus, path, f"output={corpus / name}", change=more, restarts=3)
+        assert done.returncode == 0, done.stderr
+    assert_same_training(corpus / "whole", corpus / "killed", 20)
+
+
+@pytest.mark.slow
+def test_another_number_of_ranks_goes_on(recipe_file: Write, corpus: Path) -> None:
+    path = recipe_file(train={"device_tokens": 64, "log_every": 1})
+    stopping = {n: f"at_step({n}, lambda: signal.raise_signal(signal.SIGTERM))" for n in (6, 11)}
+    assert torchrun(corpus, path, f"output={corpus / 'whole'}", ranks=1).returncode == 0
+    for ranks, change in ((2, stopping[6]), (1, stopping[11]), (3, "")):
+        done = torchrun(corpus, path, f"output={corpus / 'moved'}", ranks=ranks, change=change)
+        assert done.returncode == (143 if ranks == 1 else 0) or "torch" in done.stderr
+    for one, other in zip(losses(corpus / "whole"), losses(corpus / "moved"), strict=True):
+        assert other == pytest.approx(one, rel=1e-5)
 
 
 @pytest.mark.slow
