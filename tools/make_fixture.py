@@ -1,8 +1,8 @@
 """Makes the stored models that every later version must load: `python tools/make_fixture.py tests/fixtures/format_1`.
 
 Run once for each format version, and never again: what older versions have written cannot be made by newer ones. The
-texts are those of recipes/demo. Lines are chosen whose translations stay the same when the weights are disturbed, so that
-another processor's rounding does not change them.
+texts are those of recipes/demo. Lines are chosen whose translations stay the same when the weights are disturbed, so
+that another processor's rounding does not change them.
 """
 
 import gzip
@@ -57,8 +57,8 @@ def main(output: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for side in ("en", "de"):
-            for part, lines in (("train", 5000), ("valid", 100)):
-                text = gzip.decompress((DEMO / f"{part}.{side}.gz").read_bytes()).decode().split("\n")[:lines]
+            for part, n in (("train", 5000), ("valid", 100)):
+                text = gzip.decompress((DEMO / f"{part}.{side}.gz").read_bytes()).decode().split("\n")[:n]
                 (folder / f"{part}.{side}").write_text("\n".join(text) + "\n", encoding="utf-8")
         for task, recipe in RECIPES.items():
             data = {**recipe["data"], "root": name, "cache": f"{name}/cache"}
@@ -113,7 +113,7 @@ def disturb(model: torch.nn.Module, seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
         if parameter.numel() > 1 and not parameter.is_meta:
-            parameter += NOISE * parameter.std() * torch.randn(parameter.shape, generator=random)
+            parameter.add_(NOISE * parameter.std() * torch.randn(parameter.shape, generator=random))
 
 
 if __name__ == "__main__":
