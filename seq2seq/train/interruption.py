@@ -53,7 +53,7 @@ class Interruption:
     def _passing_on(self) -> Iterator[None]:
         """Tells other ranks of signals that come here, and raises here those that come there.
 
-        While a rank waits in a collective, Python calls no handler; the numbers of signals come through a pipe all the same.
+        While a rank waits in a collective, Python calls no handler; the number of a signal comes through a pipe.
         """
         pipe = os.pipe()
         for end in pipe:
