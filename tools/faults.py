@@ -23,6 +23,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 from bench.report import machine_facts
 from inject.check import Check, Result, run_check
+from inject.damage import BitFlips, Truncation
+from inject.full_disk import DiskFull
 from inject.kill_saves import KillSavePoints, KillSaveRandom, TornSave
 from inject.report import facts, failures, table
 from seq2seq.files import write_json
@@ -33,6 +35,9 @@ CHECKS: dict[str, type[Check]] = {
         KillSavePoints,
         TornSave,
         KillSaveRandom,
+        BitFlips,
+        Truncation,
+        DiskFull,
     )
 }
 

@@ -104,10 +104,11 @@ def where(place: str) -> Iterator[None]:
 
 
 def describe(error: Exception) -> str:
-    """Returns what was seen, in one line; of an error of the program also where it was raised."""
+    """Returns what was seen, in one line; of an error also where the program raised it."""
     if isinstance(error, Unexpected):
         return str(error)
-    last = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    last = next((frame for frame in reversed(frames) if "/seq2seq/" in frame.filename), frames[-1])
     return f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno} in {last.name})"
 
 

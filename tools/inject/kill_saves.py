@@ -27,7 +27,7 @@ class KillSavePoints(Check):
 
     def __init__(self, folder: Path, seed: int) -> None:
         super().__init__(folder, seed)
-        self.saves = Saves(folder)
+        self.saves = Saves(folder / "saves")
         self.points = [point for scenario in SCENARIOS for point in find_points(self.saves, scenario, folder)]
         self.planned = ROUNDS * len(self.points)
         self.littered = 0
@@ -75,7 +75,7 @@ class KillSaveRandom(Check):
 
     def __init__(self, folder: Path, seed: int) -> None:
         super().__init__(folder, seed)
-        self.saves = Saves(folder)
+        self.saves = Saves(folder / "saves")
         self.seconds: dict[str, float] = {}
         for scenario in SCENARIOS:
             self.saves.before(scenario, folder / scenario.name)

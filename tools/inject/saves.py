@@ -139,6 +139,15 @@ class Saves:
         if not scenario.step:
             self._expect_best(run / "best", content)
 
+    def expect_saved(self, run: Path, scenario: Scenario, content: int) -> None:
+        """Checks that what a scenario saves is there.
+
+        Raises:
+            Unexpected: it is not.
+        """
+        same = digest(run / scenario.place) == self.digest(scenario.step, content)
+        expect(same, f"{scenario.place} does not hold what was saved last")
+
     def expect_saving_works(self, run: Path, scenario: Scenario, content: int) -> bool:
         """Checks that the save that was broken off can be done again, and the one after it.
 
@@ -149,8 +158,7 @@ class Saves:
             Unexpected: what is there then is not what was saved.
         """
         self.save(run, scenario.step, content, scenario.keep)
-        folder = run / scenario.place
-        expect(digest(folder) == self.digest(scenario.step, content), "saved again, it has other tensors")
+        self.expect_saved(run, scenario, content)
         step = max(*scenario.before, scenario.step) + EVERY
         self.save(run, step, content)
         newest = newest_checkpoint(run)
