@@ -25,8 +25,12 @@ from bench.report import machine_facts
 from inject.check import Check, Result, run_check
 from inject.damage import BitFlips, Truncation
 from inject.full_disk import DiskFull
+from inject.hung_rank import HungRank
+from inject.kill_runs import KillRank, KillRun
 from inject.kill_saves import KillSavePoints, KillSaveRandom, TornSave
+from inject.not_finite import NotFinite
 from inject.report import facts, failures, table
+from inject.signals import SigTerm, SigTermRanks
 from seq2seq.files import write_json
 
 CHECKS: dict[str, type[Check]] = {
@@ -38,6 +42,12 @@ CHECKS: dict[str, type[Check]] = {
         BitFlips,
         Truncation,
         DiskFull,
+        KillRun,
+        SigTerm,
+        SigTermRanks,
+        KillRank,
+        HungRank,
+        NotFinite,
     )
 }
 

@@ -10,14 +10,14 @@ PAIRS = 400  # to train on
 
 # Saves and validations come often, so that a random moment meets them; what is random in training is there.
 TRAINING = {
-    "max_steps": 240,
+    "max_steps": 120,
     "batch_tokens": 300,
     "device_tokens": 128,
     "learning_rate": 3e-3,
     "warmup_steps": 20,
     "log_every": 1,
-    "validate_every": 60,
-    "checkpoint_every": 20,
+    "validate_every": 30,
+    "checkpoint_every": 10,
     "keep_checkpoints": 3,
     "average_last": 2,
     "patience": None,

@@ -48,8 +48,10 @@ class Launch:
 
     @property
     def last_words(self) -> str:
-        """The end of what it has said, in one line."""
-        return " / ".join(self.said.strip().split("\n")[-3:])
+        """The last message of the command, or else the end of all that was said, in one line."""
+        lines = self.said.strip().split("\n")
+        errors = [line for line in lines if line.startswith("error: ")]
+        return " / ".join(errors[-1:] or lines[-3:])
 
     def wait(self, seconds: float = PATIENCE) -> int:
         """Returns its exit code when it has ended; negative where a signal killed it.
@@ -112,7 +114,9 @@ def limit_files(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
-def train_command(recipe: Path, run: Path, *arguments: str, ranks: int = 1, restarts: int = 0) -> list[str]:
+def train_command(
+    recipe: Path, run: Path, *arguments: str, ranks: int = 1, restarts: int = 0, program: Sequence[str] = TRAIN
+) -> list[str]:
     """Returns the command that trains a recipe into a run folder.
 
     Args:
@@ -121,12 +125,13 @@ def train_command(recipe: Path, run: Path, *arguments: str, ranks: int = 1, rest
         arguments: overrides and options besides.
         ranks: with several, torchrun starts them.
         restarts: how often torchrun starts them again.
+        program: what each of them runs.
     """
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     launcher += ["--max-restarts", str(restarts)]
     places = [f"output={run}", f"data.cache={run.parent / 'cache'}"]
-    program = [*(launcher if ranks > 1 else ()), *TRAIN]
-    return [sys.executable, *program, str(recipe), *places, *arguments, "--device", "cpu", "--threads", "1"]
+    command = [sys.executable, *(launcher if ranks > 1 else ()), *program]
+    return [*command, str(recipe), *places, *arguments, "--device", "cpu", "--threads", "1"]
 
 
 def train_to_the_end(command: Sequence[str], run: Path, log: Path) -> float:
