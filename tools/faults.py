@@ -11,6 +11,7 @@ Ends with 1 if a trial failed.
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -31,6 +32,7 @@ from inject.kill_saves import KillSavePoints, KillSaveRandom, TornSave
 from inject.not_finite import NotFinite
 from inject.report import facts, failures, table
 from inject.signals import SigTerm, SigTermRanks
+from seq2seq.errors import Seq2SeqError
 from seq2seq.files import write_json
 
 CHECKS: dict[str, type[Check]] = {
@@ -67,7 +69,12 @@ def main() -> int:
         for name, kind in CHECKS.items():
             print(f"{name:18}{kind.expected}")
         return 0
-    results = run(options)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was started is ended too
+    try:
+        results = run(options)
+    except Seq2SeqError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
     machine = machine_facts(Here())
     torch = machine["versions"]["torch"]
     print(f"{machine['date']}, {machine['cpu']}, {machine['cores']} cores, torch {torch}, seed {options.seed}\n")
@@ -108,12 +115,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--only", nargs="+", choices=CHECKS, metavar="NAME", help="checks (default: all; --list names them)")
     add("--trial", type=int, metavar="N", help="do this trial alone, of the one check that --only names")
     add("--json", type=Path, metavar="FILE", help="write all that was found here too")
-    add(
-        "--folder",
-        type=Path,
-        metavar="DIR",
-        help="where runs are made (default: in memory, /dev/shm, if there is such)",
-    )
+    add("--folder", type=Path, metavar="DIR", help="where runs are made (default: in memory if there is /dev/shm)")
     add("--list", action="store_true", help="name the checks and stop")
     options = parser.parse_args(arguments)
     if options.trial is not None and len(options.only or ()) != 1:

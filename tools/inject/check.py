@@ -11,6 +11,7 @@ from random import Random
 from typing import ClassVar
 
 from bench.options import say
+from seq2seq.errors import Seq2SeqError
 
 
 class Unexpected(Exception):
@@ -121,6 +122,9 @@ def run_check(kind: type[Check], folder: Path, seed: int, seconds: float | None,
         seed: of everything that is random.
         seconds: after which no further trial begins, though one always does; None: never.
         numbers: of the trials that are wanted; empty: all.
+
+    Raises:
+        Seq2SeqError: there is no trial of such a number.
     """
     result = Result(kind.name, kind.expected)
     started = time.monotonic()
@@ -131,6 +135,8 @@ def run_check(kind: type[Check], folder: Path, seed: int, seconds: float | None,
         result.failures.append(Failure(None, f"preparation: {describe(error)}"))
     else:
         result.planned = check.planned
+        if unknown := [number for number in numbers if number not in range(check.planned)]:
+            raise Seq2SeqError(f"--trial {unknown[0]}: {kind.name} has the trials 0 to {check.planned - 1}")
         for number in numbers or trial_order(check):
             try:
                 check.trial(number, Random(f"{seed} {kind.name} {number}"))

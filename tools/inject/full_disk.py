@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from pathlib import Path
 from random import Random
 
@@ -19,7 +20,7 @@ from inject.points import CONTENT, Point, find_points, fresh_copy
 from inject.process import Say, fork, wait
 from inject.saves import SCENARIOS, Saves, Scenario
 from seq2seq.errors import explain_error
-from seq2seq.model.folder import checkpoint_folders, checkpoint_step
+from seq2seq.model.folder import checkpoint_folders
 from seq2seq.train.checkpoint import newest_checkpoint
 from seq2seq.train.monitor import read_status
 
@@ -45,7 +46,6 @@ class DiskFull(Check):
         self.points = [find_points(self.saves, scenario, folder) for scenario in scenarios]
         self.mounted = MOUNTED if can_mount(folder) else 0
         self.planned = LIMITED + self.mounted + LAUNCHED
-        self._prepare_launches()
 
     @property
     def note(self) -> str:
@@ -60,17 +60,31 @@ class DiskFull(Check):
             return
         points = self.points[number % len(self.points)]
         if number < LIMITED:
-            point = random.choice(points)
-            with where(f"no more room: {point}"), fresh_copy(point.base) as run:
-                self._in_child(lambda: self._save_without_room(point.scenario, run, limited(run, point.number)))
+            self.save_without_growth(random.choice(points))
         else:
-            point = points[0]
-            with fresh_copy(point.base) as run:
-                self.saves.save(run, point.scenario.step, CONTENT)
-                needed = sum(-(-size // PAGE) for size in file_sizes(run / point.scenario.place))
-            free = PAGE * random.randrange(needed)
-            with where(f"{point.scenario.name}, {free:,} bytes free"):
-                self._in_child(lambda: self._mount_and_save(point, free))
+            self.save_on_full_disk(points[0], random)
+
+    def save_without_growth(self, point: Point) -> None:
+        """Saves while no file can grow from a point on.
+
+        Raises:
+            Unexpected: what is on the disk, or what is said, is not as it has to be.
+        """
+        with where(f"no more room: {point}"), fresh_copy(point.base) as run:
+            self._in_child(lambda: self._save_without_room(point.scenario, run, limited(run, point.number)))
+
+    def save_on_full_disk(self, point: Point, random: Random) -> None:
+        """Saves on a file system where not all of it finds room.
+
+        Raises:
+            Unexpected: as above.
+        """
+        with fresh_copy(point.base) as run:
+            self.saves.save(run, point.scenario.step, CONTENT)
+            needed = sum(-(-size // PAGE) for size in file_sizes(run / point.scenario.place))
+        free = PAGE * random.randrange(needed)
+        with where(f"{point.scenario.name}, {free:,} bytes free"):
+            self._in_child(lambda: self._mount_and_save(point, free))
 
     def _mount_and_save(self, point: Point, free: int) -> None:
         """Saves on a file system of its own, which ends with this process."""
@@ -116,39 +130,56 @@ class DiskFull(Check):
         expect(not sent, sent.decode())
         expect(code == 0, f"the process ended with {code}")
 
-    def _prepare_launches(self) -> None:
-        """Trains the first half of a run, which the launches start from, and the other half undisturbed."""
-        self.recipe = write_recipe(self.folder, model=WIDE, tokenizer={"type": "characters"}, train=SHORT)
-        first = self.folder / "first"
-        half = f"train.max_steps={STEPS // 2}"
-        train_to_the_end(train_command(self.recipe, first, half), first, self.folder / "log")
-        self.undisturbed = self.folder / "undisturbed"
-        shutil.copytree(first, self.undisturbed)
-        train_to_the_end(self._going_on(self.undisturbed), self.undisturbed, self.folder / "log")
-        (newest,) = checkpoint_folders(first)[-1:]
-        self.largest = (newest / "model.safetensors").stat().st_size
-
-    def _going_on(self, run: Path) -> list[str]:
-        return train_command(self.recipe, run, "--accept", "train.max_steps")
-
     def _launch(self, random: Random) -> None:
         """Lets a run go on without room for its checkpoints, and then with it."""
-        limit = random.randrange(self.largest // 2, self.largest)
-        with where(f"the command, files of {limit:,} bytes at most"), fresh_copy(self.folder / "first") as run:
-            steps = [checkpoint_step(path) for path in checkpoint_folders(run)]
-            with launch(self._going_on(run), self.folder / "log", file_size=limit) as running:
+        halves = self.halves
+        limit = random.randrange(halves.largest // 2, halves.largest)
+        with where(f"the command, files of {limit:,} bytes at most"), fresh_copy(halves.first) as run:
+            (newest,) = checkpoint_folders(run)[-1:]
+            with launch(halves.going_on(run), self.folder / "log", file_size=limit) as running:
                 code = running.wait()
                 expect(code == 2, f"it ends with {code}: {running.last_words}")
-                expect(str(run) in running.said, f"the error names no path: {running.last_words}")
+                expect(str(run) in running.last_words, f"the error names no path: {running.last_words}")
             status = read_status(run)
             expect(status.get("state") == "failed", f"status.json says {status}")
             with warnings_of_program() as warnings:
-                newest = newest_checkpoint(run)
-            expect(newest is not None and newest.progress.step == steps[-1], "the old checkpoint is gone")
+                found = newest_checkpoint(run)
+            expect(found is not None and found.folder == newest, "the old checkpoint is gone")
             expect(not warnings, f"a warning: {warnings[:1]}")
             expect(not list(run.glob("checkpoints/.*.tmp")), "a temporary folder stayed behind")
-            train_to_the_end(self._going_on(run), run, self.folder / "log")
-            expect_same(run, self.undisturbed)
+            train_to_the_end(halves.going_on(run), run, self.folder / "log")
+            expect_same(run, halves.whole)
+
+    @cached_property
+    def halves(self) -> "Halves":
+        """What the launches start from."""
+        return Halves(self.folder / "halves")
+
+
+class Halves:
+    """A run that has come half the way, and the same run at its end, both undisturbed.
+
+    Args:
+        folder: for both and their corpus.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._recipe = write_recipe(folder, model=WIDE, tokenizer={"type": "characters"}, train=SHORT)
+        self.first, self.whole = folder / "first", folder / "whole"
+        command = train_command(self._recipe, self.first, f"train.max_steps={STEPS // 2}")
+        train_to_the_end(command, self.first, folder / "log")
+        shutil.copytree(self.first, self.whole)
+        train_to_the_end(self.going_on(self.whole), self.whole, folder / "log")
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the weights."""
+        return (self.first / "best/model.safetensors").stat().st_size
+
+    def going_on(self, run: Path) -> list[str]:
+        """Returns the command that trains a copy of the first half to the end."""
+        return train_command(self._recipe, run, "--accept", "train.max_steps")
 
 
 @contextmanager

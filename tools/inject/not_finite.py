@@ -14,7 +14,7 @@ from inject.check import Check, expect, where
 from inject.compare import digest, events, warnings_of_program
 from inject.corpus import write_recipe
 from inject.launch import launch, train_command, train_to_the_end
-from seq2seq.model.folder import checkpoint_folders
+from seq2seq.model.folder import checkpoint_folders, checkpoint_step
 from seq2seq.train.checkpoint import newest_checkpoint
 from seq2seq.train.monitor import read_status
 
@@ -91,24 +91,26 @@ class NotFinite(Check):
         else:
             expect(code == (5 if kind.ranks == 1 else 1), f"it ends with {code}: {last_words}")
             expect(read_status(run).get("state") == "failed", f"status.json says {read_status(run)}")
-            self._expect_checkpoints(run, steps[0])
+            self._expect_checkpoints(run, steps)
             self._expect_batch(run, said)
         for other in range(kind.ranks):
             expect_unchanged(place / f"trace-{other}", other, steps)
         losses = [event["train/loss"] for event in events(run) if "train/loss" in event]
         expect(all(map(math.isfinite, losses)), "metrics.jsonl holds a loss that is not finite")
 
-    def _expect_checkpoints(self, run: Path, step: int) -> None:
-        """Checks that the checkpoints from before a step are those of an undisturbed run, and the only ones."""
+    def _expect_checkpoints(self, run: Path, steps: Sequence[int]) -> None:
+        """Checks that the checkpoints are those that were due, the ones from before some steps an undisturbed run's."""
         with warnings_of_program() as warnings:
             newest = newest_checkpoint(run)
         expect(newest is not None and not warnings, f"no checkpoint, or a damaged one: {warnings[:1]}")
         found = [folder.name for folder in checkpoint_folders(run)]
-        expected = [folder.name for folder in checkpoint_folders(self.undisturbed)][: (step - 1) // EVERY]
+        undisturbed = checkpoint_folders(self.undisturbed)
+        expected = [folder.name for folder in undisturbed if checkpoint_step(folder) < steps[-1]]
         expect(found == expected, f"the checkpoints are {found}, not {expected}")
-        for name in expected:
-            same = digest(run / "checkpoints" / name) == digest(self.undisturbed / "checkpoints" / name)
-            expect(same, f"{name} is not that of an undisturbed run")
+        for folder in undisturbed:
+            if checkpoint_step(folder) < steps[0]:
+                same = digest(run / "checkpoints" / folder.name) == digest(folder)
+                expect(same, f"{folder.name} is not that of an undisturbed run")
 
     def _expect_batch(self, run: Path, said: str) -> None:
         """Checks that the run folder has a file with the batch, and that the user is told."""
