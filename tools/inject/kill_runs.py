@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -44,28 +44,30 @@ class KillRun(Check):
     def trial(self, number: int, random: Random) -> None:
         """Kills a run one to three times; its corpus is prepared anew too."""
         place = self.folder / "trial"
-        place.mkdir()
-        run = place / "run"
-        command = train_command(self.recipe, run)
         moments: list[str] = []
-        try:
+        while not moments:  # a run that was over before it was killed says nothing
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir()
+            command = train_command(self.recipe, place / "run")
             for _ in range(random.randint(1, KILLS)):
-                with launch(command, self.folder / "log") as running:
-                    moment = random.uniform(0, self.seconds)
-                    time.sleep(moment)
-                    running.process.kill()
-                    code = running.wait()
-                    moments.append(f"{moment:.2f} s")
-                    self.kills += code == KILLED
-                    with where(f"started again after kills at {', '.join(moments)}"):
-                        expect(code in (0, KILLED), f"it ends with {code}: {running.last_words}")
-                if code == 0:
-                    break
-            with where(f"after kills at {', '.join(moments)} of about {self.seconds:.1f} s"):
-                train_to_the_end(command, run, self.folder / "log")
-                expect_same(run, self.undisturbed)
-        finally:
-            shutil.rmtree(place)
+                moment = random.uniform(0, self.seconds)
+                with where(f"killed at {', '.join(moments)} and after {moment:.2f} s of about {self.seconds:.1f} s"):
+                    if not self._kill(command, moment):
+                        break
+                moments.append(f"{moment:.2f} s")
+        self.kills += len(moments)
+        with where(f"killed at {', '.join(moments)} of about {self.seconds:.1f} s"):
+            train_to_the_end(command, place / "run", self.folder / "log")
+            expect_same(place / "run", self.undisturbed)
+
+    def _kill(self, command: Sequence[str], moment: float) -> bool:
+        """Starts the command and kills it after some seconds; returns whether it was running by then."""
+        with launch(command, self.folder / "log") as running:
+            time.sleep(moment)
+            running.process.kill()
+            code = running.wait()
+            expect(code in (0, KILLED), f"it ends with {code}: {running.last_words}")
+            return code == KILLED
 
 
 class KillRank(Check):
@@ -93,7 +95,7 @@ class KillRank(Check):
                 killed: set[int] = set()
                 for i in range(RANKED_KILLS):
                     with where(f"kill {i + 1}"):
-                        killed |= self._kill(running, run, killed, random)
+                        self._kill(running, run, killed, random)
                 with where(f"after {RANKED_KILLS} kills"):
                     code = running.wait()
                     expect(code == 0, f"it ends with {code}: {running.last_words}")
@@ -101,24 +103,32 @@ class KillRank(Check):
         finally:
             shutil.rmtree(run, ignore_errors=True)
 
-    def _kill(self, running: Launch, run: Path, before: set[int], random: Random) -> set[int]:
-        """Kills one of the ranks that have been started since, and returns the numbers of their processes.
+    def _kill(self, running: Launch, run: Path, gone: set[int], random: Random) -> None:
+        """Kills one of the ranks that have been started since the last kill.
 
         Half of the kills come before training goes on, the others soon after, so that the run lasts for all of them.
+
+        Args:
+            running: the torchrun.
+            run: the run folder.
+            gone: processes that have been killed, or ended because of it; these ranks are added.
+            random: draws the rank and the moment.
         """
-        alive = running.wait_for(lambda: len(set(running.workers().values()) - before) == 2)
-        expect(alive, f"not started again: {running.last_words}")
-        workers = {rank: pid for rank, pid in running.workers().items() if pid not in before}
-        started = time.time()
-        share = self.seconds / (2 * RANKED_KILLS)
+        ranks: dict[int, int] = {}
+
+        def started() -> bool:
+            ranks.update({rank: pid for rank, pid in running.workers().items() if pid not in gone})
+            return len(ranks) == 2
+
+        expect(running.wait_for(started), f"not started again: {running.last_words}")
+        since = time.time()
+        limit = self.seconds / 2
         if random.random() < 0.5:
-            running.wait_for(lambda: logged_since(run, started))
-        else:
-            share = self.seconds / 2
-        time.sleep(random.uniform(0, share))
-        with suppress(ProcessLookupError):
-            os.kill(workers[random.randrange(2)], signal.SIGKILL)
-        return set(workers.values())
+            running.wait_for(lambda: logged_since(run, since))
+            limit = self.seconds / (2 * RANKED_KILLS)
+        time.sleep(random.uniform(0, limit))
+        os.kill(ranks[random.randrange(2)], signal.SIGKILL)
+        gone.update(ranks.values())
 
 
 def logged_since(run: Path, moment: float) -> bool:
