@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := runs/demo
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test test-slow check format bench bench-translate bench-generate clean
+.PHONY: demo test test-slow check format bench bench-translate bench-generate faults clean
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -54,6 +54,9 @@ bench-translate: .venv/.bench  ## measures the speed of translating, also of oth
 bench-generate: .venv/.bench  ## measures the speed of a GPT that writes, also of another; BENCH as above
 	$(BIN)/python tools/benchmark.py generate --batch-size 1,32 \
 		--json runs/benchmark/generate.json --picture runs/benchmark/generate.png $(BENCH)
+
+faults: .venv/.demo  ## injects faults into training runs, for an hour or more; FAULTS='--minutes 10 --only sigterm' ... changes what
+	$(BIN)/python tools/faults.py --json runs/faults/faults.json $(FAULTS)
 
 clean:  ## removes what make installed; runs stay
 	rm -rf .venv build *.egg-info
