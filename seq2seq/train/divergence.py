@@ -36,11 +36,11 @@ def examine(updater: Updater, step: Step, update: Update, progress: Progress, tr
     """Counts a step that was not finite, and so changed nothing, and logs where that begins.
 
     Raises:
-        DivergedError: there were `train.max_bad_steps` of them in a row; the batch of this one is in the run folder.
+        DivergedError: there were `train.max_bad_steps` of them in a row; what this one was trained on, as far as it is
+            to blame, is written into the run folder.
     """
     progress.bad_steps += 1
     progress.skipped_steps += 1
-    last = progress.bad_steps >= trained.settings.train.max_bad_steps
     folder, number, rank = Path(trained.settings.output), update.number, updater.ranks.rank
     culprit = find_culprit(updater, step, number)
     if culprit or updater.ranks.is_main:
@@ -49,14 +49,19 @@ def examine(updater: Updater, step: Step, update: Update, progress: Progress, tr
             "rank %d: step %d changes nothing: loss %.4g, gradient norm %.4g; first not finite: %s",
             *(rank, number, update.loss / update.n_tokens, update.gradient_norm, where),
         )
-    if culprit and last:
-        write_batch(folder / f"bad-step-{number:08d}-rank-{rank}.json", culprit, number, rank, trained.tokenizer)
-    if last:
-        raise DivergedError(
-            f"step {number}: {progress.bad_steps} steps in a row were not finite (train.max_bad_steps): training has "
-            "diverged; lower train.learning_rate or raise train.warmup_steps; the batch is in "
-            f"{folder}/bad-step-{number:08d}-rank-*.json"
-        )
+    if progress.bad_steps < trained.settings.train.max_bad_steps:
+        return
+    path = folder / f"bad-step-{number:08d}-rank-{rank}.json"
+    if culprit or updater.ranks.is_main:
+        batches = {culprit.micro_batch: culprit.batch} if culprit else {i: step.batch(i) for i in updater.own(step)}
+        where = culprit.where if culprit else "unknown"
+        rows = [row for i, batch in batches.items() for row in batch_rows(batch, i, trained.tokenizer)]
+        write_json(path, {"step": number, "rank": rank, "where": where, "rows": rows})
+        log.warning("rank %d: the batch is in %s", rank, path)
+    raise DivergedError(
+        f"step {number}: {progress.bad_steps} steps in a row were not finite (train.max_bad_steps): training has "
+        f"diverged; lower train.learning_rate or raise train.warmup_steps; the batch is in {folder}/bad-step-*.json"
+    )
 
 
 def find_culprit(updater: Updater, step: Step, number: int) -> Culprit | None:
@@ -75,14 +80,15 @@ def find_culprit(updater: Updater, step: Step, number: int) -> Culprit | None:
     return None
 
 
-def write_batch(path: Path, culprit: Culprit, number: int, rank: int, tokenizer: Tokenizer) -> None:
-    """Writes a micro-batch, as ids and as the pieces they stand for, into a JSON file."""
-    rows = [
-        {side: {"ids": ids, "pieces": _pieces(tokenizer, side, ids)} for side, ids in row.items()}
-        for row in _rows(culprit.batch)
+def batch_rows(batch: AnyBatch, micro_batch: int, tokenizer: Tokenizer) -> list[dict[str, Any]]:
+    """Returns what the rows of a micro-batch are made of: ids of each side, and the pieces they stand for."""
+    return [
+        {
+            "micro_batch": micro_batch,
+            **{side: {"ids": ids, "pieces": _pieces(tokenizer, side, ids)} for side, ids in row.items()},
+        }
+        for row in _rows(batch)
     ]
-    place = {"step": number, "rank": rank, "micro_batch": culprit.micro_batch, "where": culprit.where}
-    write_json(path, {**place, "rows": rows})
 
 
 def _backward(updater: Updater, step: Step, i: int, number: int) -> Tensor:

@@ -18,7 +18,7 @@ from seq2seq.data.pools import Position
 from seq2seq.errors import DivergedError, TooLargeError
 from seq2seq.train.checkpoint import newest_checkpoint
 from seq2seq.train.distributed import Ranks
-from seq2seq.train.divergence import Culprit, find_culprit, write_batch
+from seq2seq.train.divergence import batch_rows, find_culprit
 from seq2seq.train.loop import Trainer, train
 from seq2seq.train.monitor import read_status
 from seq2seq.train.update import Updater
@@ -90,7 +90,9 @@ def test_too_many_in_a_row_end_the_run(recipe_file: Write, corpus: Path, monkeyp
     assert (status["state"], status["step"]) == ("failed", 11)
     (path,) = (corpus / "run").glob("bad-step-*.json")
     content = json.loads(path.read_text())
-    assert (content["step"], content["rank"], content["micro_batch"]) == (11, 0, 1)
+    assert (content["step"], content["rank"]) == (11, 0)
+    assert content["where"] == "gradient of encoder.0.feed_forward.inner.weight"
+    assert {row["micro_batch"] for row in content["rows"]} == {1}
     trainer = Trainer(settings, CPU, None)
     steps = trainer.data.steps(Position())
     batch = [next(steps) for _ in range(11)][-1].batch(1)
@@ -102,7 +104,26 @@ def test_too_many_in_a_row_end_the_run(recipe_file: Write, corpus: Path, monkeyp
         assert "".join(row["target"]["pieces"][:-1]).isupper()
 
 
-def test_the_first_place_is_found(recipe_file: Write, tmp_path: Path) -> None:
+def test_what_cannot_be_seen_again_is_written_all_the_same(
+    recipe_file: Write, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Updater.take
+
+    def take(self: Updater, step: Any, number: int) -> Any:
+        with monkeypatch.context() as patch:
+            patch.setattr(Updater, "add_gradient", lambda self, batch: torch.tensor(float("nan")))
+            return real(self, step, number)
+
+    monkeypatch.setattr(Updater, "take", take)
+    with pytest.raises(DivergedError):
+        train(load(recipe_file(), "train.max_bad_steps=2"), CPU)
+    (path,) = (corpus / "run").glob("bad-step-00000002-rank-0.json")
+    rows = json.loads(path.read_text())["rows"]
+    assert len({row["micro_batch"] for row in rows}) > 1 and rows[0]["source"]["ids"]
+    assert str(path) in (corpus / "run/train.log").read_text()
+
+
+def test_the_first_place_is_found(recipe_file: Write) -> None:
     trainer = Trainer(load(recipe_file()), CPU, None)
     updater, step = trainer.updater, next(trainer.data.steps(Position()))
     assert find_culprit(updater, step, 1) is None
@@ -119,10 +140,8 @@ def test_the_first_place_is_found(recipe_file: Write, tmp_path: Path) -> None:
         with torch.no_grad():
             weight.copy_(kept)
     assert all(p.grad is None for p in trainer.model.parameters())
-    packed = Culprit(0, step.batch(0).packed(), "here")  # as on a GPU
-    for name, culprit in (("padded", Culprit(0, step.batch(0), "here")), ("packed", packed)):
-        write_batch(tmp_path / name, culprit, 1, 0, trainer.trained.tokenizer)
-    assert (tmp_path / "padded").read_text() == (tmp_path / "packed").read_text()
+    padded, tokenizer = step.batch(0), trainer.trained.tokenizer
+    assert batch_rows(padded.packed(), 0, tokenizer) == batch_rows(padded, 0, tokenizer)  # as on a GPU
 
 
 def test_a_batch_of_running_text_is_written(tmp_path: Path) -> None:
@@ -131,8 +150,7 @@ def test_a_batch_of_running_text_is_written(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(text_recipe(tmp_path)))
     trainer = Trainer(load(tmp_path / "recipe.yaml"), CPU, None)
     step = next(trainer.data.steps(Position()))
-    write_batch(tmp_path / "batch", Culprit(0, step.batch(0), "loss"), 1, 0, trainer.trained.tokenizer)
-    rows = json.loads((tmp_path / "batch").read_text())["rows"]
+    rows = batch_rows(step.batch(0), 0, trainer.trained.tokenizer)
     blocks = [step.blocks[i] for i in step.micro_batches[0]]
     assert all(np.array_equal(row["text"]["ids"], ids) for row, ids in zip(rows, blocks, strict=True))
 

@@ -99,13 +99,14 @@ class NotFinite(Check):
         expect(all(map(math.isfinite, losses)), "metrics.jsonl holds a loss that is not finite")
 
     def _expect_checkpoints(self, run: Path, steps: Sequence[int]) -> None:
-        """Checks that the checkpoints are those that were due, the ones from before some steps an undisturbed run's."""
+        """Checks that there are checkpoints of the steps that were due and not bad, and those from before are right."""
         with warnings_of_program() as warnings:
             newest = newest_checkpoint(run)
         expect(newest is not None and not warnings, f"no checkpoint, or a damaged one: {warnings[:1]}")
         found = [folder.name for folder in checkpoint_folders(run)]
         undisturbed = checkpoint_folders(self.undisturbed)
-        expected = [folder.name for folder in undisturbed if checkpoint_step(folder) < steps[-1]]
+        due = [folder for folder in undisturbed if checkpoint_step(folder) < steps[-1]]
+        expected = [folder.name for folder in due if checkpoint_step(folder) not in steps]
         expect(found == expected, f"the checkpoints are {found}, not {expected}")
         for folder in undisturbed:
             if checkpoint_step(folder) < steps[0]:

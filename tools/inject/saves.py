@@ -15,7 +15,7 @@ from seq2seq.data.pools import Position
 from seq2seq.errors import ModelError
 from seq2seq.files import atomic_folder, verify_manifest
 from seq2seq.model.folder import AnyTrained, checkpoint_folders, find_model, load_any, save_model
-from seq2seq.train.checkpoint import newest_checkpoint, save_checkpoint
+from seq2seq.train.checkpoint import newest_checkpoint, recover_run, save_checkpoint
 from seq2seq.train.distributed import Ranks
 from seq2seq.train.loop import Trainer
 
@@ -53,7 +53,7 @@ class Scenario:
 SCENARIOS = (
     Scenario("a new checkpoint", (5,), 10),
     Scenario("a checkpoint of the same step", (5, 10), 10),
-    Scenario("pruning", (5, 10, 12), 15, keep=1),
+    Scenario("pruning", (5, 10, 12), 15, keep=2),
     Scenario("best", (5, BEST), BEST),
     Scenario("best, after a kill", (5, BEST), BEST, killed=True),
     Scenario("a checkpoint of the same step, after a kill", (5, 10), 10, killed=True),
@@ -119,6 +119,7 @@ class Saves:
         """
         if not scenario.step:
             self._expect_best(find_model(run), content)  # as others see it who read it now
+        recover_run(run)  # as a start does
         with warnings_of_program() as warnings:
             newest = newest_checkpoint(run)
         expect(not warnings, f"a warning: {warnings[:1]}")
