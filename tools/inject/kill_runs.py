@@ -120,11 +120,11 @@ class KillRank(Check):
             ranks.update({rank: pid for rank, pid in running.workers().items() if pid not in gone})
             return len(ranks) == 2
 
-        expect(running.wait_for(started), f"not started again: {running.last_words}")
+        running.wait_for("both ranks have been started again", started)
         since = time.time()
         limit = self.seconds / 2
         if random.random() < 0.5:
-            running.wait_for(lambda: logged_since(run, since))
+            running.wait_for("training goes on", lambda: logged_since(run, since))
             limit = self.seconds / (2 * RANKED_KILLS)
         time.sleep(random.uniform(0, limit))
         os.kill(ranks[random.randrange(2)], signal.SIGKILL)

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import seq2seq
 from inject.check import Unexpected, expect
 from inject.compare import events
 from seq2seq.train.monitor import read_status
 
+ROOT = Path(seq2seq.__file__).parents[1]  # what is launched is what has been imported here
 PATIENCE = 300.0  # seconds after which a launch that has not ended is taken for hung
 POLL = 0.01  # seconds between two looks at a launch
 TRAIN = ("-m", "seq2seq.cli.train")
@@ -36,7 +38,8 @@ class Launch:
                 command,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+                env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)},
+                cwd=ROOT,
                 start_new_session=True,  # so that what it leaves behind can be ended with it
                 preexec_fn=None if file_size is None else lambda: limit_files(file_size),
             )
@@ -64,16 +67,20 @@ class Launch:
         except subprocess.TimeoutExpired:
             raise Unexpected(f"still running after {seconds:.0f} s: {self.last_words}") from None
 
-    def wait_for(self, happened: Callable[[], bool]) -> bool:
-        """Returns whether something has happened, when it has or when the command has ended."""
+    def wait_for(self, what: str, happened: Callable[[], bool]) -> None:
+        """Returns when something has happened.
+
+        Raises:
+            Unexpected: the command has ended without it, or nothing comes any more.
+        """
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
+            ended = self.process.poll()
             if happened():
-                return True
-            if self.process.poll() is not None:
-                return happened()
+                return
+            expect(ended is None, f"it ended with {ended} before {what}: {self.last_words}")
             time.sleep(POLL)
-        raise Unexpected(f"nothing happened for {PATIENCE:.0f} s: {self.last_words}")
+        raise Unexpected(f"waited {PATIENCE:.0f} s for nothing until {what}: {self.last_words}")
 
     def workers(self) -> dict[int, int]:
         """Returns the numbers of the processes of a torchrun that live now, by their ranks."""
