@@ -29,6 +29,7 @@ from inject.full_disk import DiskFull
 from inject.hung_rank import HungRank
 from inject.kill_runs import KillRank, KillRun
 from inject.kill_saves import KillSavePoints, KillSaveRandom, TornSave
+from inject.memory import Memory
 from inject.not_finite import NotFinite
 from inject.report import facts, failures, table
 from inject.signals import SigTerm, SigTermRanks
@@ -50,6 +51,7 @@ CHECKS: dict[str, type[Check]] = {
         KillRank,
         HungRank,
         NotFinite,
+        Memory,
     )
 }
 
