@@ -67,13 +67,18 @@ def open_output(path: str | None) -> Iterator[BinaryIO]:
         yield out
 
 
-def end_on_sigterm() -> None:
-    """Lets SIGTERM end the program as Ctrl-C does, with time to leave what can be resumed."""
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end the block as Ctrl-C does, with time to leave what can be resumed."""
 
     def end(signum: int, frame: FrameType | None) -> None:
         raise Terminated
 
-    signal.signal(signal.SIGTERM, end)
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def command(function: Callable[P, None]) -> click.Command:

@@ -17,7 +17,7 @@ SHOWN_FAILURES = 10  # lines whose failure is told one by one
 
 
 class Progress:
-    """Tells how it goes; see `decode.bulk.Watcher`.
+    """Tells how it goes, until the block ends of which it is the context manager; see `decode.bulk.Watcher`.
 
     Args:
         quiet: whether nothing but failures is told.
@@ -26,6 +26,7 @@ class Progress:
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
         self._before = Tally()
+        self._tokens, self._token_speed = 0, 0.0  # known at the end of a chunk only
         self._first_share: float | None = None
         self._failures = 0
         self._begin = self._told = time.monotonic()
@@ -36,6 +37,7 @@ class Progress:
     def begin_at(self, tally: Tally) -> None:
         """Takes what another process has done off the speeds."""
         self._before = replace(tally)
+        self._tokens = tally.tokens
 
     def show(self, lines: float, tokens: int, share: float | None) -> None:
         """Is told, often, how many lines are done, with how many tokens, and which share of the input."""
@@ -62,18 +64,25 @@ class Progress:
         if self._failures <= SHOWN_FAILURES:
             self._say(f"line {line:,} cannot be translated: {reason}")
 
-    def close(self, tally: Tally) -> None:
-        """Sums up what has taken longer than a moment."""
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+    def sum_up(self, tally: Tally) -> None:
+        """Sums up what has taken longer than a moment."""
         seconds = time.monotonic() - self._begin
         if not self._quiet and seconds >= FIRST:
             self._say(f"{self._speed(tally.lines, tally.tokens)} in {timedelta(seconds=round(seconds))}")
 
     def _speed(self, lines: float, tokens: int) -> str:
         seconds = max(time.monotonic() - self._begin, 1e-9)
-        speeds = (lines - self._before.lines) / seconds, (tokens - self._before.tokens) / seconds
-        return f"{int(lines):,} lines, {speeds[0]:,.1f} lines/s, {speeds[1]:,.0f} tokens/s"
+        if tokens != self._tokens:
+            self._tokens, self._token_speed = tokens, (tokens - self._before.tokens) / seconds
+        speed = (lines - self._before.lines) / seconds
+        return f"{int(lines):,} lines, {speed:,.1f} lines/s" + f", {self._token_speed:,.0f} tokens/s" * (tokens > 0)
 
     def _move_bar(self, lines: float, tokens: int, share: float | None) -> None:
         if self._bar is None:

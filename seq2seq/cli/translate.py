@@ -11,7 +11,7 @@ from seq2seq.cli.common import (
     beam_size_option,
     command,
     device_option,
-    end_on_sigterm,
+    ended_by_sigterm,
     given,
     open_output,
     precision_option,
@@ -110,9 +110,9 @@ def main(
         raise Seq2SeqError(f"--n-best {n_best} is more than the beam size, {translator.decode.beam_size}")
     if n_best > 1 and form == "text":
         raise Seq2SeqError("--n-best needs --format jsonl: text holds one translation for each line")
-    end_on_sigterm()
     job = describe_job(translator, model_hash(folder), n_best, form == "jsonl")
-    tally = _translate(translator, job, source, output, resume, shard)
+    with ended_by_sigterm():
+        tally = _translate(translator, job, source, output, resume, shard)
     _sum_up(tally)
     if strict and (tally.failed or tally.truncated):
         sys.exit(2)
@@ -162,10 +162,10 @@ def _translate(
             click.echo(f"{output}: shard {shard} is finished already", err=True)
             return Tally(**finished["tally"])
     typed = source is None and sys.stdin.isatty()
-    with open_text(Path(source) if source else None, span) as text:
+    quiet = typed or (output is None and sys.stdout.isatty())
+    with open_text(Path(source) if source else None, span) as text, Progress(quiet) as progress:
         # Who types wants an answer to each line; everybody else wants many lines at once.
         bulk = BulkTranslation(translator, text, job["n_best"], job["format"] == "jsonl", 1 if typed else STREAM_LINES)
-        progress = Progress(quiet=typed or (output is None and sys.stdout.isatty()))
         if output and is_plain(Path(output)):
             _into_file(bulk, progress, Path(output), job, resume, manifest)
         else:
@@ -176,7 +176,7 @@ def _translate(
                     out.flush()
 
                 bulk.run(write, progress)
-        progress.close(bulk.tally)
+        progress.sum_up(bulk.tally)
     return bulk.tally
 
 

@@ -133,11 +133,15 @@ class BulkTranslation:
 def describe_job(translator: Translator, model_hash: str, n_best: int, jsonl: bool) -> dict[str, Any]:
     """Returns all that decides the output beside the input, by name.
 
-    In fp32 the text of a translation does not depend on what is computed with it; its scores do, by rounding.
+    In fp32 the text of a translation does not depend on what is computed beside it; its scores do, by rounding.
     """
     trained, decode = translator.trained, translator.decode.model_dump(mode="json")
     precision = "int8" if decode["precision"] == "int8" else trained.decode_precision
-    batching = {"batch_tokens": decode.pop("batch_tokens"), "batch_size": translator.batch_size}
+    rounding = {
+        "batch_tokens": decode.pop("batch_tokens"),
+        "batch_size": translator.batch_size,
+        "threads": torch.get_num_threads(),
+    }
     job = {
         "model": model_hash,
         "seq2seq": __version__,
@@ -146,10 +150,9 @@ def describe_job(translator: Translator, model_hash: str, n_best: int, jsonl: bo
         "target_language": translator.language,
         **decode,
         "precision": precision,
+        "device": trained.device.type,
     }
-    if jsonl or precision != "fp32":
-        job |= batching | {"device": trained.device.type, "threads": torch.get_num_threads()}
-    return job
+    return job | rounding if jsonl or precision != "fp32" else job
 
 
 def _teller(

@@ -52,10 +52,8 @@ class PartialFile:
         self._journal = self.part.with_name(f"{self.part.name}.json")
         self.finished = False
         self.replaces = 0
-        self._done: tuple[int, dict[str, Any] | None] = (
-            0,
-            None,
-        )  # bytes and state: a signal never finds one without the other
+        # Bytes and state in one: a signal never finds one without the other.
+        self._done: tuple[int, dict[str, Any] | None] = 0, None
         self._committed = -COMMIT_SECONDS
         journal = self._read_journal() if resume else None
         if journal and journal["finished"] and not self.part.exists() and self._is_whole(journal):

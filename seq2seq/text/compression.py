@@ -49,7 +49,8 @@ def decompressed(file: BinaryIO, suffix: str, name: object) -> BinaryIO:
         DataError: the content is not what the name says.
         Seq2SeqError: it is Zstandard, and there is no library for it.
     """
-    begin = b"" if file.isatty() else cast(io.BufferedReader, file).peek(4)[:4]  # nobody types such bytes
+    peeks = hasattr(file, "peek") and not file.isatty()  # nobody types such bytes
+    begin = cast(io.BufferedReader, file).peek(4)[:4] if peeks else b""
     if suffix not in MARKS:
         for other, mark in MARKS.items():
             if begin.startswith(mark):
