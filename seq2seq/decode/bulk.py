@@ -99,12 +99,16 @@ class BulkTranslation:
             Exception: what the first of the lines has met, if none could be translated.
         """
         share = self._source.share
+        held = b""  # lines of which none could be translated: of nothing but them no output is made
         for chunk in self._source.chunks(self._at_once, CHUNK_BYTES):
             before, share = share, self._source.share
             self._translator.tell = _teller(watcher, self.tally, len(chunk), before, share)
-            lines = [self._line(found, watcher) for found in self._translator.translate_each(chunk, self._n_best)]
-            self._refuse_failure(HOPELESS if len(chunk) == self._at_once else 1)  # a shorter one is the last
-            write(b"".join(lines), self._state())
+            found = self._translator.translate_each(chunk, self._n_best)
+            held += b"".join([self._line(translation, watcher) for translation in found])
+            self._refuse_failure(HOPELESS)
+            if self.tally.translated or not self.tally.failed:
+                write(held, self._state())
+                held = b""
             watcher.show(self.tally.lines, self.tally.tokens, share)
             release_freed_memory()
         self._refuse_failure(1)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backports import zstd
 from click.testing import CliRunner, Result
 
 from lines import nasty_lines, random_model
@@ -17,6 +16,8 @@ from seq2seq.cli import merge, progress, score, translate
 from seq2seq.decode import partial, translator
 from seq2seq.decode.translator import Translation, Translator
 from seq2seq.errors import ModelError
+from seq2seq.text.compression import compressed
+from seq2seq.text.lines import read_raw
 
 LINES = 120
 CHUNK = 16
@@ -152,15 +153,15 @@ def test_parts_are_merged_if_they_are_a_whole(
 def test_files_are_compressed_as_they_are_named(model: Path, source: Path, tmp_path: Path) -> None:
     content = source.read_bytes()
     expected = run(model, stdin=content).stdout_bytes
-    (tmp_path / "in.zst").write_bytes(zstd.compress(content))
+    (tmp_path / "in.zst").write_bytes(compressed(content, Path("x.zst")))
     assert run(model, "--input", tmp_path / "in.zst", "--output", tmp_path / "out.zst").exit_code == 0
-    assert zstd.decompress((tmp_path / "out.zst").read_bytes()) == expected
+    assert b"".join(read_raw(tmp_path / "out.zst")) == expected
     (tmp_path / "in.gz").write_bytes(gzip.compress(content)[:-40])
     truncated = run(model, "--input", tmp_path / "in.gz", "--output", tmp_path / "out.gz")
     assert truncated.exit_code == 2
     assert f"error: {tmp_path / 'in.gz'}: cannot be read: the file is truncated" in truncated.stderr
     assert not (tmp_path / "out.gz").exists()
-    (tmp_path / "t.zst").write_bytes(zstd.compress(b"dog\n" * 3))
+    (tmp_path / "t.zst").write_bytes(compressed(b"dog\n" * 3, Path("x.zst")))
     pair = ["--source", tmp_path / "t.zst", "--target", tmp_path / "t.zst", "--output", tmp_path / "scores.gz"]
     assert CliRunner().invoke(score.main, [str(model), *map(str, pair)]).exit_code == 0
     assert len(gzip.decompress((tmp_path / "scores.gz").read_bytes()).splitlines()) == 3

@@ -74,6 +74,12 @@ def test_if_nothing_succeeds_the_first_error_ends_it(content: bytes) -> None:
         run(content)
 
 
+def test_lines_that_fail_first_are_not_lost() -> None:
+    blocks, bulk, _ = run(b"\n\nbad\n\nbad\nbad\nx\ny\n")
+    assert blocks == [b"\n\n", b"\n" * 4 + b"X\nY\n"]
+    assert (bulk.tally.lines, bulk.tally.failed) == (8, 3)
+
+
 def test_blank_input_is_no_failure() -> None:
     assert run(b"\n\n")[0] == [b"\n\n"]
     blocks, bulk, _ = run(b"")

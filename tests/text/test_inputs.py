@@ -1,16 +1,16 @@
-import gzip
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
-from backports import zstd
 
 from lines import nasty_lines
 from seq2seq.errors import DataError
+from seq2seq.text.compression import compressed
 from seq2seq.text.inputs import open_text, part_of
 from seq2seq.text.lines import decode_line
 
-COMPRESS = {"": bytes, ".gz": gzip.compress, ".zst": zstd.compress}
+COMPRESS = {suffix: partial(compressed, path=Path(f"x{suffix}")) for suffix in ("", ".gz", ".zst")}
 
 
 def texts(path: Path, n_lines: int = 7, n_bytes: int = 300, part: tuple[int, int] | None = None) -> list[str]:
@@ -100,9 +100,9 @@ def test_zstd_is_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     from seq2seq.errors import Seq2SeqError
     from seq2seq.text import compression
 
-    (tmp_path / "in.zst").write_bytes(zstd.compress(b"text\n"))
+    (tmp_path / "in.zst").write_bytes(COMPRESS[".zst"](b"text\n"))
     assert texts(tmp_path / "in.zst") == ["text"]
-    (tmp_path / "in.zst").write_bytes(zstd.compress(b"text\n" * 99)[:-3])
+    (tmp_path / "in.zst").write_bytes(COMPRESS[".zst"](b"text\n" * 99)[:-3])
     with pytest.raises(DataError, match=r"in.zst: cannot be read: the file is truncated"):
         texts(tmp_path / "in.zst")
 
