@@ -56,8 +56,11 @@ def dies_at(event: int, path: Path, manifest: Path | None) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
-@pytest.mark.parametrize("name", ["out", "out.gz"])
-def test_killed_at_any_line_of_the_code_it_goes_on(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "step"), [
+    ("out", 7), ("out.gz", 7), pytest.param("out", 1, marks=pytest.mark.slow),
+    pytest.param("out.gz", 1, marks=pytest.mark.slow),
+])  # fmt: skip
+def test_killed_at_any_line_of_the_code_it_goes_on(tmp_path: Path, name: str, step: int) -> None:
     expected = b"".join(BLOCKS)
     manifest = tmp_path / "manifest" if name == "out.gz" else None
     write(tmp_path / f"whole.{name}")
@@ -77,7 +80,7 @@ def test_killed_at_any_line_of_the_code_it_goes_on(tmp_path: Path, name: str) ->
             assert json.loads(manifest.read_text())["state"] == {"blocks": len(BLOCKS)}
             manifest.unlink()
         (tmp_path / name).unlink()
-        event += 5
+        event += step
     assert event > 150
     assert begun == set(range(len(BLOCKS) + 1))
 

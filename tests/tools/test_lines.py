@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lines import LONG_EVERY, compare, many_lines, nasty_lines, try_killed, try_stub, write_lines
+from lines import LONG_EVERY, compare, many_lines, nasty_lines, random_model, try_killed, try_stub, write_lines
 
 TOOL = Path(__file__).resolve().parents[2] / "tools/lines.py"
 
@@ -35,13 +35,11 @@ def test_comparing_sees_what_is_lost_and_moved(tmp_path: Path) -> None:
     assert compare(source, output) == (1, 4)
 
 
-def test_many_lines_through_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_through_the_command_and_through_a_killed_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = random_model(tmp_path)
     assert try_stub(options(lines=20_000, suffix=".gz"), tmp_path)
     assert "0 lost, 0 moved" in capsys.readouterr().out
-
-
-def test_nasty_lines_through_a_killed_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert try_killed(options(lines=300, kills=1, stub=False), tmp_path)
+    assert try_killed(options(lines=150, kills=1, stub=False, model=model), tmp_path)
     assert "0 lost, 0 moved, the outputs are the same" in capsys.readouterr().out
 
 
