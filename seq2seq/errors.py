@@ -41,6 +41,10 @@ class DivergedError(Seq2SeqError):
     exit_code = 5
 
 
+class Terminated(BaseException):
+    """SIGTERM asks the program to end."""
+
+
 def explain_error(error: BaseException) -> tuple[str, int] | None:
     """Returns the message and exit code of an error that a user can mend; None for a bug of ours."""
     match error:
@@ -48,6 +52,8 @@ def explain_error(error: BaseException) -> tuple[str, int] | None:
             return str(error), error.exit_code
         case KeyboardInterrupt():
             return "stopped by Ctrl-C", 130
+        case Terminated():
+            return "stopped by SIGTERM", 143
         case OSError():
             return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error), 2
         case MemoryError() | RuntimeError() if is_out_of_memory(error):

@@ -84,11 +84,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Yields a binary file that takes the place of `path` when the block ends without an error.
+    """Yields a binary file that takes the place of `path`, synced, when the block ends without an error.
 
     What is no plain file, such as a pipe or /dev/stdout, is written to as it is.
     """
-    plain = path.is_file() or not path.exists()
+    plain = is_plain(path)
     if plain:
         path = path.resolve()  # a link stays a link
     target = path.with_name(f".{path.name}.{os.getpid()}.tmp") if plain else path
@@ -100,11 +100,20 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             raise
         with file:
             yield file
+            if plain:
+                file.flush()
+                os.fsync(file.fileno())
         if plain:
             os.replace(target, path)
+            sync(path.parent)
     finally:
         if plain:
             target.unlink(missing_ok=True)
+
+
+def is_plain(path: Path) -> bool:
+    """Says whether a file can be written under another name first: it is a plain one, or not there yet."""
+    return path.is_file() or not path.exists()
 
 
 def replaced(path: Path) -> Path:

@@ -1,16 +1,18 @@
 """What all commands share: options that bear the same name everywhere, and errors as exit codes."""
 
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 from typing import Any, BinaryIO, ParamSpec
 
 import click
 
-from seq2seq.errors import explain_error
+from seq2seq.errors import Terminated, explain_error
 from seq2seq.files import whole_file
 
 P = ParamSpec("P")
@@ -53,9 +55,30 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
 
 
-def open_output(path: str | None) -> AbstractContextManager[BinaryIO]:
-    """Returns the file that results go to, or stdout; see `files.whole_file`."""
-    return whole_file(Path(path)) if path else nullcontext(sys.stdout.buffer)
+@contextmanager
+def open_output(path: str | None) -> Iterator[BinaryIO]:
+    """Yields the file that results go to, compressed if its name says so, or stdout; see `files.whole_file`."""
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    from seq2seq.text.compression import compressing
+
+    with whole_file(Path(path)) as file, compressing(file, Path(path)) as out:
+        yield out
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end the block as Ctrl-C does, with time to leave what can be resumed."""
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def command(function: Callable[P, None]) -> click.Command:
@@ -71,12 +94,12 @@ def command(function: Callable[P, None]) -> click.Command:
         except BrokenPipeError:  # the reader of our output has gone, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
-        except (Exception, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt, Terminated) as error:
             explained = explain_error(error)
             if explained is None:
                 raise
             message, code = explained
-            click.echo(f"error: {message}", err=True)
+            click.echo("\n".join([f"error: {message}", *getattr(error, "__notes__", [])]), err=True)
             sys.exit(code)
 
     versioned = click.version_option(package_name="seq2seq")(run)

@@ -30,7 +30,7 @@ DRAWING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")  # wh
 @command
 @click.argument("model")
 @click.option("--prompt", help='Text to continue; "": a text is begun.')
-@click.option("--input", "source", type=click.Path(), help="File with a prompt on each line, plain or .gz.  "
+@click.option("--input", "source", type=click.Path(), help="File with a prompt on each line, plain, .gz or .zst.  "
               "[default: stdin]")  # fmt: skip
 @click.option("--output", type=click.Path(), help="Where the texts go.  [default: stdout]")
 @click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text", show_default=True,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @command
 @click.argument("model")
-@click.option("--source", type=click.Path(), help="Text file, plain or .gz; not for a language model.")
+@click.option("--source", type=click.Path(), help="Text file, plain, .gz or .zst; not for a language model.")
 @click.option("--target", type=click.Path(), required=True, help="Its translation, line by line; for a language "
               "model: the text.")  # fmt: skip
 @click.option("--output", type=click.Path(), help="Where the scores go.  [default: stdout]")

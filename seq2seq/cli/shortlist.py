@@ -10,7 +10,7 @@ from seq2seq.errors import Seq2SeqError
 @click.argument("model")
 @click.option(
     "--source", "sources", type=click.Path(), multiple=True, required=True,
-    help="Text file, plain or .gz, best that of the training; again for each further corpus.",
+    help="Text file, plain, .gz or .zst, best that of the training; again for each further corpus.",
 )  # fmt: skip
 @click.option(
     "--target", "targets", type=click.Path(), multiple=True, required=True, help="Its translation, line by line."

@@ -1,8 +1,8 @@
 """seq2seq-translate: raw text in, raw text out."""
 
-import json
+import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,7 @@ from seq2seq.cli.common import (
     beam_size_option,
     command,
     device_option,
+    ended_by_sigterm,
     given,
     open_output,
     precision_option,
@@ -19,12 +20,39 @@ from seq2seq.cli.common import (
     target_language_option,
     threads_option,
 )
+from seq2seq.errors import RunError, Seq2SeqError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seq2seq.cli.progress import Progress
+    from seq2seq.decode.bulk import BulkTranslation, Tally
+    from seq2seq.decode.shards import Shard
+    from seq2seq.decode.translator import Translator
+
+
+def _read_shard(ctx: click.Context, param: click.Parameter, value: str | None) -> "Shard | None":
+    """Reads I/N, the I-th of N parts."""
+    if value is None:
+        return None
+    from seq2seq.decode.shards import Shard
+
+    found = re.fullmatch(r"(\d+)/(\d+)", value)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise click.BadParameter(f"{value!r} is not I/N with I from 1 to N, such as 3/8")
+    return Shard(int(found[1]), int(found[2]))
 
 
 @command
 @click.argument("model")
-@click.option("--input", "source", type=click.Path(), help="Text file, plain or .gz.  [default: stdin]")
-@click.option("--output", type=click.Path(), help="Where the translations go.  [default: stdout]")
+@click.option("--input", "source", type=click.Path(), help="Text file, plain, .gz or .zst.  [default: stdin]")
+@click.option("--output", type=click.Path(), help="Where the translations go, compressed if it is named .gz or .zst. "
+              " [default: stdout]")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on where the same command was stopped or killed; needs --output.")
+@click.option("--shard", metavar="I/N", callback=_read_shard, help="Translate the I-th of N parts of --input, for "
+              "seq2seq-merge to join; a finished part is left as it is.")  # fmt: skip
+@click.option("--strict", is_flag=True, help="End with exit code 2 if a line could not be translated or its "
+              "translation was cut off.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text", show_default=True,
               help="jsonl: one object for each line, with scores and flags.")  # fmt: skip
 @beam_size_option
@@ -46,6 +74,9 @@ def main(
     model: str,
     source: str | None,
     output: str | None,
+    resume: bool,
+    shard: "Shard | None",
+    strict: bool,
     form: str,
     n_best: int,
     batch_size: int | None,
@@ -56,40 +87,135 @@ def main(
     """Translates text with MODEL, a run folder or a model folder: one line out for each line in.
 
     Options not given are those of the recipe's decode section. Blank lines stay blank; a line longer than any the
-    model was trained on is split at sentence ends, translated and joined.
-    """
+    model was trained on is split at sentence ends, translated and joined; a line that cannot be translated becomes an
+    empty one, and is told of.
+
+    Until --output is whole it is called OUTPUT.part; --resume goes on with that.
+
+    \b
+    seq2seq-translate runs/demo --input big.en.gz --output big.de.gz --resume
+    seq2seq-translate runs/demo --input big.en --output big.de.3 --shard 3/8
+    """  # noqa: D301 (click reads the control character)
+    _check_files(source, output, resume, shard)
     prepare_torch(threads)
     from pathlib import Path
 
-    from seq2seq.decode.translator import STREAM_LINES, Translator
-    from seq2seq.errors import Seq2SeqError
-    from seq2seq.text.lines import forgiving_lines, read_raw
+    from seq2seq.decode.bulk import describe_job
+    from seq2seq.decode.translator import Translator
+    from seq2seq.model.folder import find_model, model_hash
 
-    translator = Translator.load(model, device, batch_size, **given(decode))
+    folder = find_model(Path(model))
+    translator = Translator.load(folder, device, batch_size, **given(decode))
     if n_best > translator.decode.beam_size:
         raise Seq2SeqError(f"--n-best {n_best} is more than the beam size, {translator.decode.beam_size}")
     if n_best > 1 and form == "text":
         raise Seq2SeqError("--n-best needs --format jsonl: text holds one translation for each line")
+    job = describe_job(translator, model_hash(folder), n_best, form == "jsonl")
+    with ended_by_sigterm():
+        tally = _translate(translator, job, source, output, resume, shard)
+    _sum_up(tally)
+    if strict and (tally.failed or tally.truncated):
+        sys.exit(2)
+
+
+def _check_files(source: str | None, output: str | None, resume: bool, shard: "Shard | None") -> None:
+    """Checks that the options about files go together.
+
+    Raises:
+        Seq2SeqError: they do not.
+    """
+    from pathlib import Path
+
+    from seq2seq.files import is_plain
+
     if (source is None and sys.stdin is None) or (output is None and sys.stdout is None):
         raise Seq2SeqError("stdin or stdout is closed: give --input and --output")
-    lines = forgiving_lines(read_raw(Path(source)) if source else sys.stdin.buffer)
-    # Who types wants an answer to each line; everybody else wants many lines at once.
-    at_once = 1 if source is None and sys.stdin.isatty() else STREAM_LINES
-    written = split = truncated = 0
-    with open_output(output) as out:
-        for translation in translator.translate_stream(lines, n_best, at_once):
-            record = translation.record(n_best) if form == "jsonl" else None
-            text = json.dumps(record, ensure_ascii=False) if record else translation.text
-            out.write(text.encode("utf-8", "replace") + b"\n")
-            if at_once == 1:
-                out.flush()
-            written += 1
-            split += translation.parts > 1
-            truncated += translation.truncated
-        out.flush()
-    if split:
-        click.echo(
-            f"{split:,} of {written:,} lines were longer than the model's training data and were split", err=True
-        )
-    if truncated:
-        click.echo(f"{truncated:,} of {written:,} translations were ended at their longest length", err=True)
+    if (resume or shard) and (output is None or not is_plain(Path(output))):
+        raise Seq2SeqError(f"{'--resume' if resume else '--shard'} needs --output, a file")
+    if shard and source is None:
+        raise Seq2SeqError("--shard needs --input: nobody knows where the parts of stdin end")
+
+
+def _translate(
+    translator: "Translator",
+    job: dict[str, Any],
+    source: str | None,
+    output: str | None,
+    resume: bool,
+    shard: "Shard | None",
+) -> "Tally":
+    """Translates the input into the output; returns what has become of the lines."""
+    from pathlib import Path
+
+    from seq2seq.cli.progress import Progress
+    from seq2seq.decode.bulk import BulkTranslation, Tally
+    from seq2seq.decode.shards import finished_shard, manifest_of, shard_of
+    from seq2seq.decode.translator import STREAM_LINES
+    from seq2seq.files import is_plain
+    from seq2seq.text.inputs import open_text
+
+    span = manifest = None
+    if shard and source and output:
+        span, identity = shard_of(Path(source), shard)
+        job, manifest = job | identity, manifest_of(Path(output))
+        if finished := finished_shard(Path(output), job, resume):
+            click.echo(f"{output}: shard {shard} is finished already", err=True)
+            return Tally(**finished["tally"])
+    typed = source is None and sys.stdin.isatty()
+    quiet = typed or (output is None and sys.stdout.isatty())
+    with open_text(Path(source) if source else None, span) as text, Progress(quiet) as progress:
+        # Who types wants an answer to each line; everybody else wants many lines at once.
+        bulk = BulkTranslation(translator, text, job["n_best"], job["format"] == "jsonl", 1 if typed else STREAM_LINES)
+        if output and is_plain(Path(output)):
+            _into_file(bulk, progress, Path(output), job, resume, manifest)
+        else:
+            with open_output(output) as out:
+
+                def write(block: bytes, state: object) -> None:
+                    out.write(block)
+                    out.flush()
+
+                bulk.run(write, progress)
+        progress.sum_up(bulk.tally)
+    return bulk.tally
+
+
+def _into_file(
+    bulk: "BulkTranslation",
+    progress: "Progress",
+    output: "Path",
+    job: dict[str, Any],
+    resume: bool,
+    manifest: "Path | None",
+) -> None:
+    """Translates into a file that can be gone on with.
+
+    Raises:
+        RunError: the input does not begin with what has been translated already.
+    """
+    from seq2seq.decode.partial import PartialFile
+
+    with PartialFile(output, job, resume, manifest) as file:
+        if file.replaces:
+            click.echo(f"{file.part} is started over; --resume would have gone on with it", err=True)
+        if file.state:
+            if not bulk.go_on(file.state):
+                raise RunError(
+                    f"{file.part}: the input does not begin with the text that has been translated so far\n"
+                    "Go on with the same input, or start over without --resume"
+                )
+            click.echo(f"going on behind line {bulk.tally.lines:,}", err=True)
+            progress.begin_at(bulk.tally)
+        if not file.finished:
+            bulk.run(file.write, progress)
+
+
+def _sum_up(tally: "Tally") -> None:
+    """Says which lines were out of the ordinary."""
+    for n, what in (
+        (tally.split, "lines were longer than the model's training data and were split"),
+        (tally.truncated, "translations were ended at their longest length"),
+        (tally.failed, "lines could not be translated and are empty"),
+    ):
+        if n:
+            click.echo(f"{n:,} of {tally.lines:,} {what}", err=True)

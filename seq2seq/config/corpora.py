@@ -30,7 +30,7 @@ def _unlike_source(target: Column, info: ValidationInfo) -> Column:
 
 
 class ParallelFiles(AnyCorpus):
-    """Two text files, plain or .gz, whose lines with the same number are translations of each other."""
+    """Two text files, plain, .gz or .zst, whose lines with the same number are translations of each other."""
 
     source: Name
     """File with one source sentence per line, below data.root."""
@@ -39,7 +39,7 @@ class ParallelFiles(AnyCorpus):
 
 
 class TsvFile(AnyCorpus):
-    """A text file, plain or .gz, with a pair on each line, its columns separated by tabs."""
+    """A text file, plain, .gz or .zst, with a pair on each line, its columns separated by tabs."""
 
     tsv: Name
     """File with one pair per line, columns separated by tabs, below data.root."""
@@ -71,7 +71,7 @@ class NamedColumns(AnyCorpus):
 
 
 class JsonlFile(NamedColumns):
-    """A text file, plain or .gz, with a JSON object on each line."""
+    """A text file, plain, .gz or .zst, with a JSON object on each line."""
 
     jsonl: Name
     """File with one JSON object per line, below data.root."""

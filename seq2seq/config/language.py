@@ -27,7 +27,7 @@ class AnyTextCorpus(Section):
 
 
 class TextFile(AnyTextCorpus):
-    """A text file, plain or .gz."""
+    """A text file, plain, .gz or .zst."""
 
     text: Name
     """File of text, below data.root."""

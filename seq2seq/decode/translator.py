@@ -1,6 +1,7 @@
 """Raw text in, raw text out: one translation for each line, whatever the line holds."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import autocast, choose_device, evaluating
 from seq2seq.model.folder import TrainedModel, find_model, load_model
 from seq2seq.text.ids import BOS, EOS, Ids
-from seq2seq.text.lines import in_chunks, is_blank
+from seq2seq.text.lines import in_chunks, is_blank, one_line
 from seq2seq.text.sentences import split_sentences
 
 EXTRA_LENGTH = 10  # tokens that a translation may have beyond max_length_ratio times its source
 QUEUE = 4  # times as many sentences as are decoded at once that must be left to make another group worthwhile
-STREAM_LINES = 4096  # lines that `translate_stream` sorts by length together
+STREAM_LINES = 4096  # lines of a stream that are sorted by length together
+
+Found = list[Hypothesis] | Exception  # of a sentence: the best hypotheses, or why there are none
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,19 @@ class Translation:
         candidates: the n best, the best first; none for a blank line, one for a line that was split.
         parts: pieces that the line was split into because it was longer than any source the model was trained on.
         truncated: whether the best translation had to be ended at the longest length allowed.
+        error: why there is no translation, the text being empty.
     """
 
     text: str
     candidates: list[Candidate]
     parts: int = 1
     truncated: bool = False
+    error: Exception | None = None
+
+    @property
+    def reason(self) -> str:
+        """The error in words, on one line; empty if there is none."""
+        return "" if self.error is None else one_line(str(self.error) or type(self.error).__name__)
 
     def record(self, n_best: int = 1) -> dict[str, Any]:
         """Returns what one line of `--format jsonl` holds."""
@@ -57,7 +67,10 @@ class Translation:
             "log_prob": best and best.log_prob,
             "split": self.parts > 1,
             "truncated": self.truncated,
+            "failed": self.error is not None,
         }
+        if self.error is not None:
+            record["error"] = self.reason
         if n_best > 1:
             record["n_best"] = [
                 {"translation": c.text, "score": c.score, "log_prob": c.log_prob} for c in self.candidates
@@ -77,10 +90,15 @@ class Translator:
         batch_size: sentences translated at once at the most; None: as many as `decode.batch_tokens` allows.
         target_language: what a model of several languages translates into; None: `data.target_language`.
 
+    Attributes:
+        tell: is called now and then with the share of the present lines, from 0 to 1, whose search has ended.
+
     Raises:
         DataError: the model does not translate into the language.
         ModelError: `decode.shortlist` asks for a shortlist, and the model has none.
     """
+
+    tell: Callable[[float], None] = staticmethod(lambda share: None)
 
     def __init__(
         self, trained: TrainedModel, batch_size: int | None = None, target_language: str | None = None
@@ -92,6 +110,7 @@ class Translator:
         self.decode = trained.settings.decode
         self.penalty = LengthPenalty(self.decode.length_norm, self.decode.length_penalty)
         self.batch_size = batch_size
+        self._searched = self._to_search = 0  # sources of the present lines
         self.shortlist = trained.shortlist if self.decode.shortlist else None
         if self.decode.shortlist and not self.shortlist:
             raise ModelError(
@@ -146,7 +165,18 @@ class Translator:
         Args:
             lines: raw text; a line break inside a line counts as a space.
             n_best: candidates for each line, at most the beam size.
+
+        Raises:
+            Exception: what the first line that could not be translated, not even alone, has met.
         """
+        translations = self.translate_each(lines, n_best)
+        for translation in translations:
+            if translation.error is not None:
+                raise translation.error
+        return translations
+
+    def translate_each(self, lines: Sequence[str], n_best: int = 1) -> list[Translation]:
+        """Returns what `translate_all` does, but a line that cannot be translated is empty and says why."""
         lines = [line.encode("utf-8", "replace").decode("utf-8") for line in lines]  # lone surrogates have no bytes
         unique = list(dict.fromkeys(line for line in lines if not is_blank(line)))
         encoded = self.tokenizer.encode_source(unique, self.language)
@@ -181,24 +211,59 @@ class Translator:
             ids = ids[cut:]
         return [*parts, np.concatenate([tag, ids])]
 
-    def _search(self, sources: Sequence[Ids], n_best: int) -> list[list[Hypothesis]]:
+    def _search(self, sources: Sequence[Ids], n_best: int) -> list[Found]:
         """Searches for each source: those of like length after one another, a new one where another is done."""
         # Many short sentences are few source tokens, but each of their beams is a row of the whole vocabulary.
         rows = max(1, MAX_SCORES // (self.decode.beam_size * self.tokenizer.target_vocab_size))
         rows = min(rows, self.batch_size or rows)
-        found: list[list[Hypothesis]] = [[] for _ in sources]
+        found: list[Found] = [[] for _ in sources]
         lengths = [len(ids) for ids in sources]
+        self._searched, self._to_search = 0, len(sources)
         for chosen, at_once in _queues(lengths, self.decode.batch_tokens, rows, waiting=not self.shortlist):
-            hypotheses = self._search_queue([sources[i] for i in chosen], at_once, n_best)
+            hypotheses = self._search_in_halves([sources[i] for i in chosen], at_once, n_best)
             for i, best in zip(chosen, hypotheses, strict=True):
                 found[i] = best
         return found
+
+    def _search_in_halves(self, sources: Sequence[Ids], at_once: int, n_best: int) -> list[Found]:
+        """Searches for sources; where that fails, for one half after the other, in the end for each alone.
+
+        So a sentence that cannot be translated harms no other, and where memory is short less is computed at once.
+        """
+        before = self._searched
+        try:
+            found = self._search_queue(sources, at_once, n_best)
+        except Exception as error:
+            _forget(error)
+            failure = error
+        else:
+            self._count(before + len(sources))
+            return [*found]
+        release_freed_memory()
+        if len(sources) == 1:
+            self._count(before + 1)
+            return [failure]
+        self._searched, half = before, len(sources) // 2
+        at_once = min(half, -(-at_once // 2))
+        return [
+            one for part in (sources[:half], sources[half:]) for one in self._search_in_halves(part, at_once, n_best)
+        ]
+
+    def _count(self, searched: int) -> None:
+        """Tells how many sources of the present lines have been searched for."""
+        self._searched = searched
+        self.tell(searched / self._to_search)
 
     def _search_queue(self, sources: Sequence[Ids], at_once: int, n_best: int) -> list[list[Hypothesis]]:
         """Searches for sources, the longest first, of which `at_once` are decoded together."""
         choice = self.shortlist.choose(sources) if self.shortlist else None
         limits = [int(self.decode.max_length_ratio * len(ids)) + EXTRA_LENGTH for ids in sources]
         stepper = TransformerStepper(self.trained.model, sources, at_once, choice)
+
+        def refill(places: list[int]) -> None:
+            self._count(self._searched + len(places))
+            stepper.refill(places)
+
         with evaluating(self.trained.model), autocast(self.trained.decode_precision, self.trained.device):
             try:
                 found = beam_search(
@@ -211,7 +276,7 @@ class Translator:
                     eos=EOS,
                     forbidden=self.tokenizer.unspoken,
                     penalty=self.penalty,
-                    refill=stepper.refill,
+                    refill=refill,
                     device=self.trained.device,
                 )
             except FloatingPointError as error:
@@ -220,8 +285,13 @@ class Translator:
             return found
         return [[replace(one, tokens=choice.ids[one.tokens].tolist()) for one in found_of] for found_of in found]
 
-    def _join(self, parts: Sequence[Sequence[Hypothesis]]) -> Translation:
+    def _join(self, found: Sequence[Found]) -> Translation:
         """Makes one translation of the hypotheses for the parts of a line."""
+        parts: list[list[Hypothesis]] = []
+        for hypotheses in found:
+            if isinstance(hypotheses, Exception):
+                return Translation("", [], len(found), error=hypotheses)
+            parts.append(hypotheses)
         if len(parts) == 1:
             texts = self.tokenizer.decode_target([hypothesis.tokens for hypothesis in parts[0]])
             candidates = [
@@ -236,6 +306,14 @@ class Translator:
         score = log_prob / self.penalty(len(tokens) + len(best))
         truncated = any(hypothesis.truncated for hypothesis in best)
         return Translation(text, [Candidate(text, score, log_prob, tokens)], len(parts), truncated)
+
+
+def _forget(error: BaseException) -> None:
+    """Frees what the frames of an error hold: tensors that the next try has no room beside."""
+    chain: BaseException | None = error
+    while chain is not None:
+        traceback.clear_frames(chain.__traceback__)
+        chain = chain.__cause__ or chain.__context__
 
 
 def _queues(lengths: Sequence[int], tokens: int, rows: int, waiting: bool = True) -> Iterator[tuple[list[int], int]]:

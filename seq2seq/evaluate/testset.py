@@ -60,7 +60,7 @@ class TestSet:
 
 
 def read_text(path: str | Path) -> TextFile:
-    """Reads a text file, plain or .gz.
+    """Reads a text file, plain, .gz or .zst.
 
     Raises:
         DataError: it cannot be read or is not UTF-8.

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from seq2seq.config import LanguageModelSettings, Settings, TranslationSettings, settings_from_dict, settings_hash
 from seq2seq.errors import DataError, ModelError, RecipeError
-from seq2seq.files import MANIFEST, replaced, verify_manifest, write_json
+from seq2seq.files import MANIFEST, fingerprint, replaced, verify_manifest, write_json
 from seq2seq.model.device import DECODING_WIDTH, Precision, choose_precision
 from seq2seq.model.gpt import GPT
 from seq2seq.model.linear import Linear, prepare_for_decoding
@@ -240,6 +240,11 @@ def find_model(path: Path) -> Path:
     if not path.exists():
         raise ModelError(f"{path}: no such folder; give a run folder or a model folder")
     raise ModelError(f"{path}: neither a model folder nor a run folder with a model or checkpoint in it")
+
+
+def model_hash(folder: Path) -> str:
+    """Returns a SHA-256, hex digits, of all files of a model folder by what its manifest says of them."""
+    return fingerprint(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"])
 
 
 def checkpoint_folders(run: Path) -> list[Path]:

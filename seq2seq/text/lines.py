@@ -1,17 +1,15 @@
 r"""Lines of text as they really are: only `\n` ends a line."""
 
-import gzip
 import re
 import unicodedata
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from io import BufferedIOBase
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from seq2seq.errors import DataError
+from seq2seq.text.compression import decompressed, reading
 
 T = TypeVar("T")
 Pair = tuple[str, str]  # source and target
@@ -26,7 +24,7 @@ PIECE = 2**20  # characters of a text that are looked at together
 
 
 def read_raw(path: Path) -> Iterator[bytes]:
-    """Yields the lines of a file as bytes, ends included; a file whose name ends in `.gz` is decompressed.
+    """Yields the lines of a file as bytes, ends included; see `_opened`.
 
     Raises:
         DataError: the file cannot be read.
@@ -36,17 +34,14 @@ def read_raw(path: Path) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BufferedIOBase]:
-    """Opens a file; one whose name ends in `.gz` is decompressed.
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file; one whose name ends in `.gz` or `.zst` is decompressed.
 
     Raises:
         DataError: the file cannot be read.
     """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            yield file
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    with reading(path), open(path, "rb") as file:
+        yield decompressed(file, path.suffix, path)
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -85,12 +80,22 @@ def utf8_size(text: str) -> int:
 
 def _not_utf8(path: Path, number: int, line: bytes, place: int) -> DataError:
     """Returns the error of a line that cannot be decoded, `place` being where its first bad byte stands."""
-    if number == 1 and line.startswith(UTF16_MARKS):
-        return DataError(f"{path}: is UTF-16; convert it to UTF-8 first")
+    if number == 1:
+        refuse_utf16(line, path)
     return DataError(
         f"{path}:{number}: byte {place + 1} of the line (0x{line[place]:02x}) is not UTF-8; mend the file or remove "
         "the line, of parallel files on both sides"
     )
+
+
+def refuse_utf16(line: bytes, name: object) -> None:
+    """Checks that the first line of a file does not begin as UTF-16 does.
+
+    Raises:
+        DataError: it does.
+    """
+    if line.startswith(UTF16_MARKS):
+        raise DataError(f"{name}: is UTF-16; convert it to UTF-8 first")
 
 
 def decode_line(raw: bytes, first: bool = False, errors: str = "strict") -> str:

@@ -108,6 +108,7 @@ def test_jsonl_has_scores_flags_and_n_best(trained: Path) -> None:
         "log_prob": None,
         "split": False,
         "truncated": False,
+        "failed": False,
         "n_best": [],
     }
     assert long["split"] is True
@@ -406,7 +407,9 @@ def test_a_language_model_from_text_to_text(tmp_path: Path) -> None:
     assert b"is a language model, which continues text (seq2seq-generate) and does not translate" in out.stderr
 
 
-@pytest.mark.parametrize("command", ["train", "translate", "evaluate", "score", "generate", "average", "shortlist"])
+@pytest.mark.parametrize(
+    "command", ["train", "translate", "evaluate", "score", "generate", "average", "shortlist", "merge"]
+)
 def test_help_is_quick(command: str) -> None:
     out = run(command, "--help")
     assert out.returncode == 0

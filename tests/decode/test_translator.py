@@ -2,7 +2,10 @@
 
 import random
 import shutil
+import time
+import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from seq2seq.errors import ModelError, RecipeError
 from seq2seq.files import atomic_folder
 from seq2seq.model.folder import TrainedModel, build_model, canonical_weights, find_model, load_model, save_model
 from seq2seq.text.ids import EOS, PAD
+from seq2seq.text.sentences import split_sentences
 from seq2seq.text.tokenizer import Tokenizer
 
 PAIRS = make_pairs(200)
@@ -117,6 +121,87 @@ def test_splitting_keeps_every_token(folder: Path) -> None:
     kept = [int(i) for ids in parts for i in ids[:-1]]
     assert kept == translator.tokenizer.encode_source([line.strip()])[0][:-1].tolist()
     assert all(translator.tokenizer.starts_word(ids[0]) for ids in parts)
+
+
+def fail_for(monkeypatch: pytest.MonkeyPatch, translator: Translator, guilty: list[str], at_once: int = 99) -> None:
+    """Lets searches fail that hold a guilty line or too many at once."""
+    real = translator._search_queue
+    ids = [list(row) for row in translator.tokenizer.encode_source(guilty)]
+
+    def search(sources: Any, n: int, n_best: int) -> Any:
+        if n > at_once:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: no room")
+        if any(list(source) in ids for source in sources):
+            raise FloatingPointError("not numbers")
+        return real(sources, n, n_best)
+
+    monkeypatch.setattr(translator, "_search_queue", search)
+
+
+def test_only_the_guilty_lines_fail(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [*mixed_lines(40), "", "red red red.", "old tree.", "dog " * 60]
+    translator = Translator.load(folder, "cpu")
+    expected = translator.translate(lines)
+    fail_for(monkeypatch, translator, ["red red red.", lines[7]])
+    shares: list[float] = []
+    monkeypatch.setattr(translator, "tell", shares.append)
+    found = translator.translate_each(lines)
+    assert [i for i, one in enumerate(found) if one.error] == [7, 41]
+    assert found[41].record() == {
+        "translation": "", "score": None, "log_prob": None, "split": False, "truncated": False, "failed": True,
+        "error": "not numbers",
+    }  # fmt: skip
+    assert [one.text for one in found] == [t if i not in (7, 41) else "" for i, t in enumerate(expected)]
+    assert shares[-1] == 1.0 and all(0 < share <= 1 for share in shares)
+    with pytest.raises(FloatingPointError, match="not numbers"):
+        translator.translate(lines)
+
+
+def test_a_line_of_which_a_part_fails_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    translator = Translator.load(folder, "cpu")
+    fail_for(monkeypatch, translator, ["old cat."])
+    whole, failed = translator.translate_each(["red dog. " * 20, "red dog. " * 20 + "old cat."])
+    assert whole.error is None and whole.parts == 20
+    assert isinstance(failed.error, FloatingPointError) and failed.text == ""
+
+
+def test_splitting_cures_a_lack_of_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = mixed_lines(40)
+    translator = Translator.load(folder, "cpu")
+    expected = translator.translate(lines)
+    fail_for(monkeypatch, translator, [], at_once=5)
+    assert translator.translate(lines) == expected
+    fail_for(monkeypatch, translator, [], at_once=0)
+    assert all("no room" in one.reason for one in translator.translate_each(lines))
+
+
+def test_errors_hold_no_tensors(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    translator = Translator.load(folder, "cpu")
+    seen = []
+
+    def search(sources: Any, n: int, n_best: int) -> Any:
+        tensor = torch.zeros(3)
+        seen.append(weakref.ref(tensor))
+        try:
+            raise FloatingPointError("inside")
+        except FloatingPointError as error:
+            raise ModelError("outside") from error
+
+    monkeypatch.setattr(translator, "_search_queue", search)
+    (found,) = translator.translate_each(["red dog."])
+    assert isinstance(found.error, ModelError)
+    assert [reference() for reference in seen] == [None]
+
+
+def test_ends_of_long_texts_are_found_stretch_by_stretch() -> None:
+    sentences = ["Dr. Smith sees a dog. ", "Is it 3.5 m? ", "Yes! "]
+    text = "".join(sentences[i % 3] for i in range(3000)).strip()
+    found = split_sentences(text, "en")
+    assert "".join(found) == text
+    assert [one.strip() for one in found] == [sentences[i % 3].strip() for i in range(3000)]
+    started = time.monotonic()
+    assert "".join(split_sentences("\u6f22\u5b57\u3002" * 100_000, "ja")) == "\u6f22\u5b57\u3002" * 100_000
+    assert time.monotonic() - started < 20  # the whole at once takes the square: minutes
 
 
 def test_longest_length_is_flagged(folder: Path) -> None:

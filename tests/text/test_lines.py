@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,6 @@ def write(path: Path, content: bytes) -> Path:
     ],
 )
 def test_only_newlines_end_lines(tmp_path: Path, content: bytes, lines: list[str]) -> None:
-    import gzip
-
     assert list(read_lines(write(tmp_path / "x.txt", content))) == lines
     assert list(read_lines(write(tmp_path / "x.txt.gz", gzip.compress(content)))) == lines
     assert (
@@ -47,8 +46,13 @@ def iter_lines(content: bytes) -> list[bytes]:
     [
         ("x.txt", b"fine\nbad \xff here\n", r"x.txt:2: byte 5 of the line \(0xff\) is not UTF-8"),
         ("x.txt", "a\n".encode("utf-16"), "x.txt: is UTF-16; convert it to UTF-8 first"),
-        ("x.gz", b"not gzip", "x.gz: cannot be read: Not a gzipped file"),
-        ("x.gz", b"\x1f\x8b\x08\x00\x00\x00", "x.gz: cannot be read"),
+        ("x.gz", b"not gzip", "x.gz: cannot be read: its name ends in .gz, but gzip has not made it"),
+        ("x.zst", b"not zstd", "x.zst: cannot be read: its name ends in .zst, but zstd has not made it"),
+        ("x.gz", b"", "x.gz: cannot be read: its name ends in .gz"),
+        ("x.gz", gzip.compress(b"text\n" * 99)[:-9], "x.gz: cannot be read: the file is truncated"),
+        ("x.gz", gzip.compress(b"text\n" * 99)[:-8] + b"wrong sum", "x.gz: cannot be read: CRC check failed"),
+        ("x.txt", gzip.compress(b"text\n"), r"x.txt: is compressed by gzip: decompress it, or name it \*.gz"),
+        ("x.txt", b"\x28\xb5\x2f\xfd", r"x.txt: is compressed by zstd: decompress it, or name it \*.zst"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -1,0 +1,172 @@
+"""Translating a text of any length, line by line, into a file or a stream."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import torch
+
+from seq2seq import __version__
+from seq2seq.decode.translator import STREAM_LINES, Translation, Translator
+from seq2seq.errors import Seq2SeqError
+from seq2seq.memory import release_freed_memory
+from seq2seq.text.inputs import Place, TextInput
+
+CHUNK_BYTES = 2**22  # of text that is held at once, a longer line excepted
+HOPELESS = 100  # lines that fail, none having succeeded, after which no other is tried
+
+Write = Callable[[bytes, Mapping[str, Any]], None]  # takes a block of lines, and what is needed to go on behind it
+
+
+@dataclass
+class Tally:
+    """What has become of the lines so far.
+
+    Attributes:
+        lines: all of them.
+        translated: those that are neither blank nor failed.
+        split: those that were longer than what the model was trained on.
+        truncated: those whose translation was ended at its longest length.
+        failed: those that could not be translated and are empty.
+        tokens: of the translations, end of sentence not counted.
+    """
+
+    lines: int = 0
+    translated: int = 0
+    split: int = 0
+    truncated: int = 0
+    failed: int = 0
+    tokens: int = 0
+
+    def add(self, translation: Translation) -> None:
+        """Counts a line."""
+        self.lines += 1
+        self.translated += bool(translation.candidates)
+        self.split += translation.parts > 1
+        self.truncated += translation.truncated
+        self.failed += translation.error is not None
+        self.tokens += len(translation.candidates[0].tokens) if translation.candidates else 0
+
+
+class Watcher(Protocol):
+    """Who wants to know how it goes."""
+
+    def show(self, lines: float, tokens: int, share: float | None) -> None:
+        """Is told, often, how many lines are done, with how many tokens, and which share of the input."""
+
+    def failed(self, line: int, reason: str) -> None:
+        """Is told of a line, counted from 1, that could not be translated."""
+
+
+class BulkTranslation:
+    """Translates all lines of an input, in chunks, in bounded memory: one line out for each line in.
+
+    A line that cannot be translated becomes an empty one and is counted.
+
+    Args:
+        translator: see there.
+        source: the input.
+        n_best: candidates for each line.
+        jsonl: whether a JSON object is written for each line instead of text.
+        at_once: lines of a chunk, whose sentences are sorted by length together.
+
+    Attributes:
+        tally: what has become of the lines so far.
+    """
+
+    def __init__(
+        self, translator: Translator, source: TextInput, n_best: int, jsonl: bool, at_once: int = STREAM_LINES
+    ) -> None:
+        self._translator, self._source = translator, source
+        self._n_best, self._jsonl, self._at_once = n_best, jsonl, at_once
+        self.tally = Tally()
+        self._first_error: Exception | None = None
+
+    def go_on(self, state: Mapping[str, Any]) -> bool:
+        """Goes on behind what another process has done; says whether the input begins with what that has read."""
+        self.tally = Tally(**state["tally"])
+        return self._source.skip(Place(**state["read"]))
+
+    def run(self, write: Write, watcher: Watcher) -> None:
+        """Translates what is left of the input.
+
+        Args:
+            write: gets the lines of each chunk, and the state from which `go_on` goes on behind it.
+            watcher: is told how it goes.
+
+        Raises:
+            Exception: what the first of the lines has met, if none could be translated.
+        """
+        share = self._source.share
+        held = b""  # lines of which none could be translated: of nothing but them no output is made
+        for chunk in self._source.chunks(self._at_once, CHUNK_BYTES):
+            before, share = share, self._source.share
+            self._translator.tell = _teller(watcher, self.tally, len(chunk), before, share)
+            found = self._translator.translate_each(chunk, self._n_best)
+            held += b"".join([self._line(translation, watcher) for translation in found])
+            self._refuse_failure(HOPELESS)
+            if self.tally.translated or not self.tally.failed:
+                write(held, self._state())
+                held = b""
+            watcher.show(self.tally.lines, self.tally.tokens, share)
+            release_freed_memory()
+        self._refuse_failure(1)
+        if not self.tally.lines:
+            write(b"", self._state())
+
+    def _line(self, translation: Translation, watcher: Watcher) -> bytes:
+        """Returns a line of the output."""
+        self.tally.add(translation)
+        if translation.error is not None:
+            self._first_error = self._first_error or translation.error
+            watcher.failed(self.tally.lines, translation.reason)
+        record = translation.record(self._n_best) if self._jsonl else None
+        text = json.dumps(record, ensure_ascii=False) if record else translation.text
+        return text.encode("utf-8", "replace") + b"\n"
+
+    def _state(self) -> dict[str, Any]:
+        return {"start": self._source.start, "read": asdict(self._source.place), "tally": asdict(self.tally)}
+
+    def _refuse_failure(self, n: int) -> None:
+        """Gives up if lines, this many or more, have failed and none has not."""
+        if self.tally.failed >= n and not self.tally.translated:
+            raise self._first_error or Seq2SeqError("none of the lines could be translated")
+
+
+def describe_job(translator: Translator, model_hash: str, n_best: int, jsonl: bool) -> dict[str, Any]:
+    """Returns all that decides the output beside the input, by name.
+
+    In fp32 the text of a translation does not depend on what is computed beside it; its scores do, by rounding.
+    """
+    trained, decode = translator.trained, translator.decode.model_dump(mode="json")
+    precision = "int8" if decode["precision"] == "int8" else trained.decode_precision
+    rounding = {
+        "batch_tokens": decode.pop("batch_tokens"),
+        "batch_size": translator.batch_size,
+        "threads": torch.get_num_threads(),
+    }
+    job = {
+        "model": model_hash,
+        "seq2seq": __version__,
+        "format": "jsonl" if jsonl else "text",
+        "n_best": n_best,
+        "target_language": translator.language,
+        **decode,
+        "precision": precision,
+        "device": trained.device.type,
+    }
+    return job | rounding if jsonl or precision != "fp32" else job
+
+
+def _teller(
+    watcher: Watcher, tally: Tally, n_lines: int, before: float | None, share: float | None
+) -> Callable[[float], None]:
+    """Returns what passes on how much of a chunk is done; `before` and `share`: of the input, without and with it."""
+    lines, tokens = tally.lines, tally.tokens
+
+    def tell(part: float) -> None:
+        whole = None if before is None or share is None else before + part * (share - before)
+        watcher.show(lines + part * n_lines, tokens, whole)
+
+    return tell
