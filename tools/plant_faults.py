@@ -21,7 +21,7 @@ from pathlib import Path
 
 from seq2seq.evaluate.doctor.checks import Finding
 from seq2seq.evaluate.doctor.examine import TRAIN, Part, examine
-from seq2seq.evaluate.doctor.function_words import known
+from seq2seq.evaluate.doctor.function_words import language_of_file
 from seq2seq.evaluate.doctor.reading import FileRows
 from seq2seq.text.lines import read_lines
 
@@ -359,7 +359,7 @@ def write_copy(copy: Copy, folder: Path, suffixes: Sequence[str]) -> list[Part]:
         for side, (path, lines) in enumerate(zip(paths, sides, strict=True)):
             content = "".join(line + "\n" for line in lines).encode()
             path.write_bytes(copy.raw.get(side, content) if role == "train" else content)
-        codes = tuple(known(suffix.removeprefix(".")) for suffix in suffixes)
+        codes = tuple(map(language_of_file, paths))
         parts.append(Part(TRAIN if role == "train" else "test", FileRows(paths, codes, None)))
     return parts
 
@@ -369,7 +369,8 @@ def try_fault(fault: str, source: Path, target: Path, seed: int, folder: Path) -
     copy = read_corpus(source, target, seed)
     plant, wanted = FAULTS.get(fault, (lambda _: 0, ()))
     planted = plant(copy)
-    parts = write_copy(copy, folder / fault, [source.suffix, target.suffix])
+    suffixes = [Path(path.name.removesuffix(".gz")).suffix for path in (source, target)]
+    parts = write_copy(copy, folder / fault, suffixes)
     start = time.perf_counter()
     found = [finding for corpus in examine(parts) for finding in corpus.findings if finding.severity != "note"]
     seconds = time.perf_counter() - start

@@ -116,6 +116,7 @@ def _inspect_folder(path: Path, as_json: bool, html: str | None, called: str) ->
 def _parts_of_files(files: Sequence[str | None], languages: Sequence[str | None], limit: int | None) -> list["Part"]:
     """Returns the corpora that files make: two of them, or one alone."""
     from seq2seq.evaluate.doctor.examine import TRAIN, Part
+    from seq2seq.evaluate.doctor.function_words import language_of_file
     from seq2seq.evaluate.doctor.reading import FileRows
 
     parts = []
@@ -125,17 +126,9 @@ def _parts_of_files(files: Sequence[str | None], languages: Sequence[str | None]
             if not path.is_file():
                 raise DataError(f"{path}: {'is no plain file' if path.exists() else 'no such file'}")
         if given:
-            codes = tuple(language or _language_of(path) for path, language in given)
+            codes = tuple(language or language_of_file(path) for path, language in given)
             parts.append(Part(role, FileRows([path for path, _ in given], codes, limit)))
     return parts
-
-
-def _language_of(path: Path) -> str:
-    """Returns the language that a file's name ends in, such as that of `train.de.gz`; "" if it is none."""
-    from seq2seq.evaluate.doctor.function_words import known
-
-    code = path.name.removesuffix(".gz").rpartition(".")[2]
-    return code if known(code) and len(code) <= len("de-AT") else ""
 
 
 def _settings(recipe: str, overrides: Sequence[str]) -> "Settings":

@@ -214,11 +214,10 @@ def _segment_example(scanned: Scanned, segment: Segment) -> Example:
     n, shift = len(scanned.sample), segment.shift or 0
     last = scanned.rows.place(int(scanned.sample.places[segment.end]))
     to = "to the end" if segment.end + max(0, shift) >= n - 1 else f"to about {last}"
+    stretch = f"from about {_at(scanned, segment.begin)} {to}"
     if not shift:
-        return _example(scanned, segment.begin, note=to)
+        return _example(scanned, segment.begin, note=stretch)
     lines = f"{abs(shift)} line{'s' * (abs(shift) != 1)} {'further down' if shift > 0 else 'further up'}"
-    note = f"{to}: the target of each source stands {lines}, as shown"
-    if segment.begin and not scanned.sample.next_to[segment.begin - 1]:
-        note = f"from {_at(scanned, segment.begin)}, {note}"
     place = segment.begin + (3 if segment.size > 6 else 0)  # where it begins is known to a few lines only
+    note = f"{stretch}: the target of each source stands {lines}, as shown"
     return _example(scanned, min(max(place, -shift), n - 1 - max(0, shift)), shift, note)

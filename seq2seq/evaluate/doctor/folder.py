@@ -49,6 +49,7 @@ class Folder:
         files: all files, those that should be there too.
         parameters: numbers of parameters by part of the model.
         settings: the recipe as YAML.
+        chosen: those of its settings that are no defaults, as YAML.
         faults: what is wrong with it.
         models: of a run folder, each model folder in it and what is wrong with it.
     """
@@ -58,6 +59,7 @@ class Folder:
     files: list[FolderFile] = field(default_factory=list)
     parameters: dict[str, int] = field(default_factory=dict)
     settings: str = ""
+    chosen: str = ""
     faults: list[str] = field(default_factory=list)
     models: dict[str, str] = field(default_factory=dict)
 
@@ -92,7 +94,7 @@ def inspect_folder(path: Path) -> Folder:
         content = json.loads((folder.path / CONFIG).read_text(encoding="utf-8"))
     with _noting(folder, CONFIG):
         settings = settings_from_dict(content["settings"], str(folder.path / CONFIG))
-        folder.settings = settings_to_yaml(settings)
+        folder.settings, folder.chosen = settings_to_yaml(settings), settings_to_yaml(settings, defaults=False)
         folder.facts |= _model_facts(settings, content)
     with _noting(folder, WEIGHTS):
         folder.parameters = count_parameters(folder.path / WEIGHTS)

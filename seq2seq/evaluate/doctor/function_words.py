@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 # Words that hold a language together; those that several languages share count for none.
 _WORDS = {
@@ -71,6 +72,12 @@ def known(code: str) -> str:
     short = re.split("[-_]", code.lower())[0]
     short = _SAME.get(short, short)
     return short if short in _WORDS or short in _SCRIPTS else ""
+
+
+def language_of_file(path: Path) -> str:
+    """Returns the language that a file's name ends in, such as that of `train.de.gz`; "" if it is none."""
+    code = path.name.removesuffix(".gz").rpartition(".")[2]
+    return code if known(code) and len(code) <= len("de-AT") else ""
 
 
 def guess_language(lines: Iterable[str]) -> str:

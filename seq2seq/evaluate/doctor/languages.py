@@ -149,7 +149,7 @@ def check_languages(scanned: Scanned, profile: Profile, own: bool) -> Languages:
         wanted = [known(code) for code in scanned.rows.languages]
         found += [each for each in more if each.check != "sides_swapped" or not (found or guessed == wanted)]
     for side in range(n_sides):
-        found += _unlike(scanned, side, fits[side][side], wrong[side], guessed[side])
+        found += _unlike(scanned, side, fits[side][side], wrong[side], guessed)
     return Languages(guessed, swapped, found)
 
 
@@ -239,11 +239,12 @@ def _sides(scanned: Scanned, fits: list[list[_Fit]], own: bool) -> tuple[list[Fl
     return [flags | swapped | copies for flags in like], False, found
 
 
-def _unlike(scanned: Scanned, side: int, fit: _Fit, known_wrong: Flags, language: str) -> list[Finding]:
+def _unlike(scanned: Scanned, side: int, fit: _Fit, known_wrong: Flags, guessed: list[str]) -> list[Finding]:
     """Looks for lines and blocks with letters unlike those of their side, or words of another language."""
     sample, usable = scanned.sample, fit.usable & ~known_wrong
     if usable.sum() < 2 * BLOCK:
         return []
+    language = guessed[side]
     words = [other_language(line, language) if language else "" for line in sample.texts[side]]
     outliers = usable & ((fit.off < -OUTLIER) | (np.array(words) != ""))
     name, places = side_name(scanned, side), sample.places
@@ -254,7 +255,10 @@ def _unlike(scanned: Scanned, side: int, fit: _Fit, known_wrong: Flags, language
     found = find(
         "foreign", int(outliers.sum()), len(sample), "lines", detail, examples_of(scanned, places[worst], side)
     )
-    return found + _blocks(scanned, side, _low_blocks(fit.gaps, fit.off, usable, outliers))
+    low = _low_blocks(fit.gaps, fit.off, usable, outliers)
+    if all(guessed):  # so that a third language can be told from both
+        low |= _third_language(sample.texts[side], guessed)
+    return found + _blocks(scanned, side, low)
 
 
 def _low_blocks(gaps: Numbers, off: Numbers, usable: Flags, outliers: Flags) -> Flags:
@@ -268,6 +272,12 @@ def _low_blocks(gaps: Numbers, off: Numbers, usable: Flags, outliers: Flags) -> 
         )
         low.append(unlike or outliers[here].mean() > MOST)
     return np.array(low, dtype=bool)
+
+
+def _third_language(lines: Sequence[str], guessed: Sequence[str]) -> Flags:
+    """Says of each `BLOCK` lines whether their function words are those of a language that neither side is in."""
+    blocks = [lines[begin : begin + BLOCK] for begin in range(0, len(lines) // BLOCK * BLOCK, BLOCK)]
+    return np.array([guess_language(block) not in ("", *guessed) for block in blocks], dtype=bool)
 
 
 def _blocks(scanned: Scanned, side: int, low: Flags) -> list[Finding]:

@@ -11,7 +11,7 @@ from seq2seq.evaluate.doctor.rows import log_ratios, side_name
 from seq2seq.evaluate.doctor.scan import Scanned
 
 BINS = 30
-POINTS = 150  # of a curve along the file
+POINTS, PAIRS = 150, 20  # of a curve along the file at the most, and pairs of each at the least
 HIGHEST = 99.5  # percentile of the lengths at which a histogram ends; what is longer is in its last bin
 WIDEST = np.log(4.0)  # logarithm of the ratio at which its histogram ends
 
@@ -91,7 +91,8 @@ def _histogram(label: str, values: npt.NDArray[Any], edges: npt.NDArray[Any]) ->
 
 def _curve(scanned: Scanned, alignment: Alignment) -> Curve:
     n = len(alignment.evidence)
-    starts = np.unique(np.arange(POINTS) * n // POINTS)
+    points = max(1, min(POINTS, n // PAIRS))
+    starts = np.arange(points) * n // points
     sizes = np.diff(np.append(starts, n))
     values, mended = (
         (np.add.reduceat(evidence, starts) / sizes).round(3).tolist()

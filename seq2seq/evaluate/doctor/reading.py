@@ -165,7 +165,7 @@ class FileRows:
         lines = [file.lines for file in self._files]
         if self._limit is None and len(set(lines)) > 1 and all(file.usable for file in self._files):
             counts = " and ".join(f"{file.path} has {file.lines:,}" for file in self._files)
-            found += find("unequal_lines", max(lines) - min(lines), 0, "lines too many", counts)
+            found += find("unequal_lines", max(lines) - min(lines), 0, "surplus lines", counts)
         return found
 
 

@@ -119,8 +119,8 @@ def folder_text(folder: Folder) -> str:
     if folder.models:
         lines += ["", "  models of the run"]
         lines += [f"    {name}  {verdict}" for name, verdict in folder.models.items()]
-    if folder.settings:
-        lines += ["", "  settings", textwrap.indent(folder.settings.rstrip(), "    ")]
+    if folder.chosen:
+        lines += ["", "  settings that are no defaults", textwrap.indent(folder.chosen.rstrip(), "    ")]
     lines += ["", *(f"error: {fault}" for fault in folder.faults)] if folder.faults else ["", "whole: every byte is as "
               "MANIFEST.json says"]  # fmt: skip
     return "\n".join(lines)

@@ -161,7 +161,11 @@ def scan(rows: Rows) -> Scanned:
             parts[side].append(_measure(lines))
         sampler.add(texts)
         n += len(texts[0])
-    return Scanned(rows, n, list(map(_joined, parts)), sampler.sample(), [*rows.findings(), *marks.findings()])
+    found = rows.findings()
+    bad = max([finding.count for finding in found if finding.check == "not_utf8"], default=0)
+    # U+FFFD may be ours, in the place of bytes that are no text.
+    found += [finding for finding in marks.findings() if finding.check != "replacement" or finding.count > bad]
+    return Scanned(rows, n, list(map(_joined, parts)), sampler.sample(), found)
 
 
 def _measure(lines: list[str]) -> Side:
