@@ -185,7 +185,8 @@ def unknown_block(copy: Copy) -> int:
     letters: list[str] = []
     for group in (CONSONANTS, VOWELS):
         letters += copy.random.sample(group, len(group))
-    table = str.maketrans(CONSONANTS + VOWELS, "".join(letters))
+    code = "".join(letters)
+    table = str.maketrans(CONSONANTS + VOWELS + (CONSONANTS + VOWELS).upper(), code + code.upper())
     here = copy.stretch(0.02)
     for i in here:
         copy.target[i] = copy.target[i].translate(table)

@@ -294,10 +294,10 @@ def _merged(segments: list[Segment], evidence: Numbers) -> list[Segment]:
 def _unrelated(evidence: Numbers, others: Numbers) -> float:
     """Estimates the share of pairs that do not belong together.
 
-    If it were larger than the share of pairs among the worst as a part of that of lines which do not belong together,
-    there would have to be more bad pairs than there are.
+    So many pairs are among the worst as a part of what would be if none belonged together; that few which do are so
+    bad makes this the share, a little more if translations are free.
     """
     if len(evidence) < ENOUGH:
         return 0.0
     edges = np.quantile(others, TAIL)
-    return min(1.0, *(float((evidence <= edge).mean() / (others <= edge).mean()) for edge in edges))
+    return min(1.0, float(np.median([(evidence <= edge).mean() / (others <= edge).mean() for edge in edges])))

@@ -10,6 +10,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 SHOWN = 4  # examples of a finding
 SHOWN_LENGTH = 160  # characters of an example
 ANY = 0.0  # share of a single one
+SINGULAR = {"corpora": "corpus"}
 LEAST = 3  # of a fault that only many make serious
 
 
@@ -88,7 +89,7 @@ class Finding:
     @property
     def amount(self) -> str:
         """Count and share in words."""
-        unit = self.unit.removesuffix("s") if self.count == 1 else self.unit
+        unit = SINGULAR.get(self.unit, self.unit.removesuffix("s")) if self.count == 1 else self.unit
         if self.share is None:
             return f"{self.count:,} {unit}"
         percent = 100 * self.share
@@ -296,7 +297,7 @@ CHECKS = {
     # Tokens.
     "unknown_characters": Check(
         "characters that the tokenizer does not know",
-        "They are all the same to the model, or a byte each. Was it trained on other text?",
+        "They are all the same to the model, or a byte each. Perhaps the tokenizer was trained on other text.",
         0.01,
     ),
     "too_many_tokens": Check(

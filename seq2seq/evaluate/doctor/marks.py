@@ -21,7 +21,7 @@ _NEXT = f"[\x80-\xbf{_WINDOWS}]"
 MOJIBAKE = re.compile(
     f"(?:[ÂÃÄÅ]{_NEXT}|(?:[ÎÏÐÑØÙ]{_NEXT}){{2,}}|[âãåæçèéêëìíï]{_NEXT}{{2}}|à[¤¥¦§¨ª«¬®¯°¸¹]{_NEXT})+"  # noqa: RUF001
 )
-_TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9]*(?:\s[^<>\n]{0,200})?/?>")
+_TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9]*(?:\s+[\w:-]+\s*=[^<>\n]{0,200})?\s*/?>")
 _INVISIBLE = "\u00ad\u180e\u200b\u2060-\u2064\ufeff"
 
 
