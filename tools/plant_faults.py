@@ -311,7 +311,7 @@ FAULTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "bom": (bom, ("bom",)),
     "one_line_more": (one_line_more, ("unequal_lines",)),
     "invalid_utf8": (invalid_utf8, ("not_utf8",)),
-    "long_lines": (_each(0.001, lengthen), ("long_lines",)),
+    "long_lines": (_each(0.002, lengthen), ("long_lines",)),
     "joined_words": (_targets(0.02, lambda _, line: line.replace(" ", "")), ("joined_words",)),
     "shuffled": (shuffle_some, ("unrelated",)),
 }

@@ -96,7 +96,9 @@ def _note_text(finding: Finding) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT, break_long_words=False)
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def folder_text(folder: Folder) -> str:
@@ -110,7 +112,13 @@ def folder_text(folder: Folder) -> str:
     lines = [str(folder.path)]
     for name, value in facts.items():
         indent = " " * (width + 4)
-        lines += textwrap.wrap(f"  {name:<{width}}  {value}", WIDTH, subsequent_indent=indent, break_long_words=False)
+        lines += textwrap.wrap(
+            f"  {name:<{width}}  {value}",
+            WIDTH,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     lines += ["", "  files"]
     name_width = max([len(file.name) for file in folder.files] or [0])
     for file in folder.files:

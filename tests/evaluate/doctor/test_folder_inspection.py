@@ -1,6 +1,7 @@
 """What is told of model folders, whole and damaged."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from seq2seq.model.folder import TrainedGPT, TrainedModel, build_model, save_mod
 from seq2seq.text.tokenizer import Tokenizer
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with a best model and a checkpoint."""
+    tmp_path = tmp_path_factory.mktemp("made")
     settings = settings_from_dict(tiny_recipe(tmp_path))
     tokenizer = Tokenizer.train(make_pairs(200), TokenizerSettings(vocab_size=60))
     torch.manual_seed(0)
@@ -27,6 +29,12 @@ def run(tmp_path: Path) -> Path:
             save_model(temporary, TrainedModel(build_model(settings, tokenizer), tokenizer, settings, 41))
     (tmp_path / "run/status.json").write_text(json.dumps({"state": "finished", "step": 1200}))
     return tmp_path / "run"
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(made, tmp_path / "run"))
 
 
 def test_a_whole_run(run: Path) -> None:
