@@ -84,7 +84,7 @@ def _finding_text(finding: Finding) -> list[str]:
     lines = [head, *_wrapped(finding.detail), *_wrapped(finding.advice)]
     for example in finding.examples:
         note = f"  ({example.note})" if example.note else ""
-        lines.append(f"{INDENT}· {example.place}{note}")
+        lines += _wrapped(f"· {example.place}{note}")
         lines += [f"{INDENT}    {text}" for text in example.texts]
     return lines
 
