@@ -71,6 +71,24 @@ def test_a_recipe_of_a_language_model(tmp_path: Path) -> None:
     assert "WARNING  mojibake: 20 lines (33.3 %)" in out.stdout and "blank" not in out.stdout
 
 
+def test_datasets_stored_and_streamed(recipe_file: Callable[..., Path], tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    rows = [
+        {"en": source, "de": f"{target} Ã¼" if i < 4 else target} for i, (source, target) in enumerate(make_pairs(40))
+    ]
+    (tmp_path / "data/set").mkdir()
+    Dataset.from_list(rows).to_parquet(tmp_path / "data/set/train-00000-of-00001.parquet")
+    for options, n in (({}, 40), ({"streaming": True}, 40)):
+        data = {**tiny_recipe(tmp_path)["data"], "train": [{"dataset": "set", **options}]}
+        record = json.loads(inspect(recipe_file(data=data), "--json").stdout)
+        train = record["corpora"][0]
+        (found,) = [each for each in train["findings"] if each["check"] == "mojibake"]
+        assert (train["rows"], found["count"]) == (n, 4)
+        assert found["examples"][0]["place"].endswith("set train row 1")
+    assert json.loads(inspect(recipe_file(data=data), "--json", "--limit", 7).stdout)["corpora"][0]["rows"] == 7
+
+
 def test_files_with_errors(tmp_path: Path) -> None:
     write_pairs(tmp_path, "train", make_pairs(50))
     source, target = tmp_path / "train.en", tmp_path / "train.de"
