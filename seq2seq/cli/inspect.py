@@ -85,7 +85,7 @@ def main(
         settings = _settings(what, overrides)
         parts = _parts_of_recipe(settings, limit)
         cutter = find_cutter(tokenizer) if tokenizer else _recipe_cutter(settings)
-        notes = [] if cutter else ["There is no tokenizer yet; seq2seq-train RECIPE --dry-run makes it."]
+        notes = [] if cutter else ["No tokenizer was found: training makes it. --tokenizer MODEL names another one."]
     with logging_to(None, speak=sys.stderr.isatty()):
         inspection = Inspection(what or parts[0].rows.name, examine(parts, cutter), notes, called)
     click.echo(json.dumps(inspection.record(), indent=2, ensure_ascii=False) if as_json else inspection.text())

@@ -238,7 +238,7 @@ CHECKS = {
     ),
     # Test sets.
     "test_pairs_seen": Check(
-        "pairs that stand in the training text",
+        "what is tested with stands in the training text",
         "Scores on them tell what was learnt by heart. Remove them from it.",
         0.002,
     ),

@@ -14,7 +14,7 @@ _WORDS = {
     "de": "der die das und ist nicht ein eine einen einem mit auf für von zu den dem sich auch im wird sind ich "
     "wir in es an er sie so wie bei aus als nach hat am",
     "en": "the and of to is that it for with are this be on was his her they you have from at by not which a in "
-    "an i he we as",
+    "an i he we as do my me can what",
     "es": "el los las una con por para que está son del pero como más muy su sus hay fue cuando también y esto "
     "de la en se un",
     "et": "ja on ei see et ta ma oli kui ka mis aga kes oma nad seda või siis väga",
@@ -59,6 +59,7 @@ WORD = re.compile(r"[^\W\d_]+")
 _SCRIPT = re.compile("|".join(f"(?P<{code}>[{letters}])" for code, letters in _SCRIPTS.items()))
 LEAST_SHARE = 0.05  # of the words of a text that must be function words of its language
 TIMES = 1.5  # as many as of the next language
+LEAST_DIFFERENT = 5  # of them that must occur
 IN_SCRIPT = 0.3  # share of the letters from which on a script tells the language
 LEAST_HITS = 3  # different function words by which a single line may tell
 
@@ -92,7 +93,8 @@ def guess_language(lines: Iterable[str]) -> str:
     words = Counter(WORD.findall(text))
     hits = {code: sum(words[word] for word in found) for code, found in _ALL.items()}
     (best, most), (_, second) = Counter(hits).most_common(2)
-    return best if most >= LEAST_SHARE * words.total() and most >= TIMES * max(1, second) else ""
+    several = len(_ALL[best] & words.keys()) >= LEAST_DIFFERENT
+    return best if several and most >= LEAST_SHARE * words.total() and most >= TIMES * max(1, second) else ""
 
 
 def contradicts(code: str, guessed: str) -> bool:

@@ -11,6 +11,7 @@ SPREADS = 3.5  # standard deviations (estimated by the median) beyond which a le
 LEAST_SPREAD = 0.12  # ... which are at least so large, in logarithms
 CUT_OFF = 0.3  # logarithm by which a target without its punctuation must be too short to seem cut off
 USUAL = 0.8  # share of the sources' ends that targets must share for that to mean anything
+LEAST_LINE = 40  # characters of a line of one language whose repetition is no chance
 LONG, TIMES = 1000, 10  # characters of a very long line, and times the line at 99 %
 JOINED, LEAST_CHARS, WITH_SPACES = 2.5, 20, 15  # times the usual length of words; of what; usual where there are spaces
 
@@ -149,6 +150,8 @@ def check_overlap(scanned: Scanned, training: Sequence[Scanned]) -> list[Finding
     if not same_sides:
         return []
     text = ~scanned.sides[0].blank
+    if len(scanned.sides) == 1:  # short lines stand in many texts
+        text &= scanned.sides[0].chars >= LEAST_LINE
     pairs = np.isin(scanned.pair_hashes, np.concatenate([other.pair_hashes for other in same_sides])) & text
     found = _find(scanned, "test_pairs_seen", pairs, "pairs" if len(scanned.sides) > 1 else "lines")
     if len(scanned.sides) > 1:
