@@ -200,11 +200,25 @@ def verify_manifest(folder: Path) -> frozenset[str]:
         DamagedError: a file is missing or changed, or the manifest itself is.
         ModelError: there is no manifest, or one of another format version.
     """
+    rows = read_manifest(folder)
+    for name, row in rows.items():
+        if fault := file_fault(folder / name, row):
+            raise DamagedError(f"{folder / name}: {fault}")
+    return frozenset(rows)
+
+
+def read_manifest(folder: Path) -> dict[str, tuple[int, str]]:
+    """Returns the size in bytes and the SHA-256 that a folder's manifest has for each file.
+
+    Raises:
+        DamagedError: the manifest is not as it was written.
+        ModelError: there is none, or one of another format version.
+    """
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
         manifest = json.loads(text)
         version, files = manifest["format_version"], dict(manifest["files"])
-        rows = [(folder / name, int(row["bytes"]), str(row["sha256"])) for name, row in files.items()]
+        rows = {name: (int(row["bytes"]), str(row["sha256"])) for name, row in files.items()}
         written = _manifest(files, version)
         if "digest" not in manifest:  # of the first folders
             del written["digest"]
@@ -216,12 +230,16 @@ def verify_manifest(folder: Path) -> frozenset[str]:
         raise DamagedError(f"{folder / MANIFEST}: damaged: {error}") from error
     if version != FORMAT_VERSION:
         raise ModelError(f"{folder}: has format version {version!r}; this program reads version {FORMAT_VERSION}")
-    for path, size, digest in rows:
-        if not path.is_file():
-            raise DamagedError(f"{path}: missing")
-        if path.stat().st_size != size or sha256(path) != digest:
-            raise DamagedError(f"{path}: damaged: its content does not match {MANIFEST}")
-    return frozenset(files)
+    return rows
+
+
+def file_fault(path: Path, row: tuple[int, str]) -> str | None:
+    """Says what is wrong with a file by its row of the manifest, if anything is."""
+    if not path.is_file():
+        return "missing"
+    if path.stat().st_size != row[0] or sha256(path) != row[1]:
+        return f"damaged: its content does not match {MANIFEST}"
+    return None
 
 
 def is_whole(folder: Path) -> bool:

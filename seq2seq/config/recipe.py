@@ -65,9 +65,10 @@ def settings_from_dict(values: Mapping[str, Any], label: str = "settings") -> Se
     return check(Tree(dict(values), {(): place}))
 
 
-def settings_to_yaml(settings: Settings) -> str:
-    """Writes all settings, defaults included, as a recipe that reads back as the same settings."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+def settings_to_yaml(settings: Settings, defaults: bool = True) -> str:
+    """Writes settings, all of them or those that are no defaults, as a recipe that reads back as the same settings."""
+    values = settings.model_dump(mode="json", exclude_defaults=not defaults)
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
 
 
 def settings_hash(settings: Settings) -> str:

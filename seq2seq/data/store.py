@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -165,7 +166,19 @@ class PairFilter:
         return Filtered(pairs, (sources, targets), reasons)
 
 
-def drop_reasons(sources: Lengths, targets: Lengths, data: DataSettings) -> npt.NDArray[np.int8]:
+class Limits(Protocol):
+    """By which pairs are dropped: what `DataSettings` says of lengths."""
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of the longer side at the most."""
+
+    @property
+    def max_ratio(self) -> float:
+        """Factor by which the numbers of tokens may differ at the most."""
+
+
+def drop_reasons(sources: Lengths, targets: Lengths, data: Limits) -> npt.NDArray[np.int8]:
     """Says why pairs are not trained on, by their lengths in tokens, [n] each, eos included; see `Filtered`."""
     shorter, longer = np.minimum(sources, targets), np.maximum(sources, targets)
     reasons = np.where(longer > data.max_ratio * shorter, LENGTH_RATIO, 0).astype(np.int8)

@@ -162,5 +162,10 @@ def _capitals(lines: Lines) -> float | None:
     return sum(line != line.lower() for line in cased) / len(cased) if cased else None
 
 
+def is_escape(text: str) -> bool:
+    """Says whether what `ESCAPE` matches stands for a character."""
+    return html.unescape(text) != text
+
+
 def _has_escape(line: str) -> bool:
-    return any(html.unescape(found) != found for found in ESCAPE.findall(line))
+    return any(map(is_escape, ESCAPE.findall(line)))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import SequenceMatcher
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 
 from seq2seq.evaluate.evaluation import Evaluation, System
 from seq2seq.evaluate.metrics import Metrics, Scores, sentence_chrf
+from seq2seq.evaluate.page import render_page
 from seq2seq.evaluate.testset import TestSet
 from seq2seq.text.lines import is_blank
 
@@ -160,11 +160,7 @@ def make_report(evaluation: Evaluation, command: str) -> Report:
 
 def render(report: Report) -> str:
     """Returns the report as one HTML page; all text of users is escaped."""
-    from jinja2 import Environment, StrictUndefined
-
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = files("seq2seq.evaluate").joinpath("report.html").read_text(encoding="utf-8")
-    return page.from_string(template).render(report=report, evaluation=report.evaluation)
+    return render_page("report.html", report=report, evaluation=report.evaluation)
 
 
 def mark_differences(reference: str, hypothesis: str) -> tuple[list[Piece], list[Piece]]:

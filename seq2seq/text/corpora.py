@@ -107,12 +107,21 @@ class TsvCorpus:
             DataError: a row has too few columns, or the file cannot be read.
         """
         for number, line in enumerate(read_lines(self.path), 1):
-            if not line:
-                continue
-            cells = line.split("\t")
-            if len(cells) < max(self.columns):
-                raise DataError(f"{self.path}:{number}: {self._lack(len(cells))}")
-            yield cells[self.columns[0] - 1], cells[self.columns[1] - 1]
+            if pair := self.row(number, line):
+                yield pair
+
+    def row(self, number: int, line: str) -> Pair | None:
+        """Returns source and target of the line with a number; None: it is no row.
+
+        Raises:
+            DataError: it has too few columns.
+        """
+        if not line:
+            return None
+        cells = line.split("\t")
+        if len(cells) < max(self.columns):
+            raise DataError(f"{self.path}:{number}: {self._lack(len(cells))}")
+        return cells[self.columns[0] - 1], cells[self.columns[1] - 1]
 
     def _lack(self, found: int) -> str:
         side = "source" if self.columns[0] > found else "target"
@@ -142,22 +151,30 @@ class JsonlCorpus:
             DataError: a line is no JSON object or lacks a text, or the file cannot be read.
         """
         for number, line in enumerate(read_lines(self.path), 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise ValueError("is not a JSON object, which each line must be")
-                source, target = column_paths(self.settings, self.languages, row)
-                pair = _text(row, source), _text(row, target)
-            except json.JSONDecodeError as error:
-                reason = f"is not valid JSON: {error.msg} at character {error.colno}; each line must be a JSON object"
-                raise DataError(f"{self.path}:{number}: {reason}") from None
-            except RecursionError:
-                raise DataError(f"{self.path}:{number}: is nested too deeply") from None
-            except ValueError as error:
-                raise DataError(f"{self.path}:{number}: {error}") from None
-            yield pair
+            if pair := self.row(number, line):
+                yield pair
+
+    def row(self, number: int, line: str) -> Pair | None:
+        """Returns source and target of the line with a number; None: it is no row.
+
+        Raises:
+            DataError: it is no JSON object or lacks a text.
+        """
+        if not line.strip():
+            return None
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError("is not a JSON object, which each line must be")
+            source, target = column_paths(self.settings, self.languages, row)
+            return _text(row, source), _text(row, target)
+        except json.JSONDecodeError as error:
+            reason = f"is not valid JSON: {error.msg} at character {error.colno}; each line must be a JSON object"
+            raise DataError(f"{self.path}:{number}: {reason}") from None
+        except RecursionError:
+            raise DataError(f"{self.path}:{number}: is nested too deeply") from None
+        except ValueError as error:
+            raise DataError(f"{self.path}:{number}: {error}") from None
 
     @cached_property
     def fingerprint(self) -> str:

@@ -14,7 +14,7 @@ from seq2seq.data.pools import Pools, StoredPools, Variation, varies
 from seq2seq.data.store import PairFilter, PairStore, cache_folder, describe_counts, open_store
 from seq2seq.data.streams import StreamedPools
 from seq2seq.errors import DataError
-from seq2seq.files import fingerprint, made_once
+from seq2seq.files import fingerprint, is_whole, made_once
 from seq2seq.text.corpora import Corpus, open_corpus
 from seq2seq.text.lines import Pair, is_blank
 from seq2seq.text.tokenizer import Tokenizer
@@ -122,7 +122,7 @@ def _check_tags(tokenizer: Tokenizer, data: DataSettings, corpora: Sequence[Corp
 
 def _tokenizer(corpora: Sequence[Corpus], settings: TokenizerSettings, data: DataSettings) -> Tokenizer:
     """Returns the tokenizer of the training corpora, from the cache if it is there."""
-    languages = sorted({corpus.languages[1] for corpus in corpora}) if data.tags else []
+    languages = _tagged(corpora, data)
 
     def train() -> Tokenizer:
         pairs = _sample(corpora, settings.training_lines, data.streaming)
@@ -131,6 +131,27 @@ def _tokenizer(corpora: Sequence[Corpus], settings: TokenizerSettings, data: Dat
         return Tokenizer.train(pairs, settings, languages)
 
     return cached_tokenizer(train, settings, data, [corpus.fingerprint for corpus in corpora], languages)
+
+
+def find_tokenizer(corpora: Sequence[Corpus], settings: TokenizerSettings, data: DataSettings) -> Tokenizer | None:
+    """Returns the tokenizer of the training corpora if an earlier training or dry run left it in the cache."""
+    read = [corpus.fingerprint for corpus in corpora]
+    folder = _tokenizer_folder(settings, data, read, _tagged(corpora, data))
+    return Tokenizer.load(folder / "tokenizer") if is_whole(folder) else None
+
+
+def _tagged(corpora: Sequence[Corpus], data: DataSettings) -> list[str]:
+    """Returns the target languages that get a tag."""
+    return sorted({corpus.languages[1] for corpus in corpora}) if data.tags else []
+
+
+def _tokenizer_folder(
+    settings: AnyTokenizerSettings, data: AnyDataSettings, read: Sequence[str], more: Sequence[object]
+) -> Path:
+    """Returns where in the cache a tokenizer is or will be; see `cached_tokenizer`."""
+    dumped = settings.model_dump(mode="json", exclude=UNTRAINED)
+    trained_by = {key: dumped[key] for key in sorted(dumped, key=TRAINED.index)}
+    return cache_folder(data) / f"tokenizer-{fingerprint([VERSION, *read, trained_by, more])[:32]}"
 
 
 def cached_tokenizer(
@@ -149,16 +170,13 @@ def cached_tokenizer(
         read: fingerprints of the corpora that it is trained on.
         more: all else that decides what comes of it.
     """
-    dumped = settings.model_dump(mode="json", exclude=UNTRAINED)
-    trained_by = {key: dumped[key] for key in sorted(dumped, key=TRAINED.index)}
-    folder = cache_folder(data) / f"tokenizer-{fingerprint([VERSION, *read, trained_by, more])[:32]}"
 
     def make(temporary: Path) -> None:
         kind, most = (settings.model, "") if settings.type == "sentencepiece" else (settings.type, "at most ")
         log.info("training the tokenizer (%s, %s%s tokens)", kind, most, f"{settings.vocab_size:,}")
         train().save(temporary / "tokenizer")
 
-    return Tokenizer.load(made_once(folder, make) / "tokenizer")
+    return Tokenizer.load(made_once(_tokenizer_folder(settings, data, read, more), make) / "tokenizer")
 
 
 def _sample(corpora: Sequence[Corpus], size: int, streaming: bool) -> list[Pair]:

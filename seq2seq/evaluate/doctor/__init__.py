@@ -1,0 +1,1 @@
+"""What is wrong with corpora and with model folders: counted, explained, with places to look at."""
