@@ -219,10 +219,10 @@ def read_manifest(folder: Path) -> dict[str, tuple[int, str]]:
         manifest = json.loads(text)
         version, files = manifest["format_version"], dict(manifest["files"])
         rows = {name: (int(row["bytes"]), str(row["sha256"])) for name, row in files.items()}
-        written = _manifest(files, version)
-        if "digest" not in manifest:  # of the first folders
-            del written["digest"]
-        if text != _json_text(written):
+        content = {key: value for key, value in manifest.items() if key != "digest"}  # the first folders have none
+        digest = {"digest": fingerprint(content)} if "digest" in manifest else {}
+        known = version != FORMAT_VERSION or content.keys() == {"format_version", "files"}
+        if not known or text != _json_text({**content, **digest}):
             raise ValueError("not as it was written")
     except FileNotFoundError:
         raise ModelError(f"{folder}: not a model or checkpoint folder (no {MANIFEST})") from None
@@ -284,9 +284,9 @@ def lock(folder: Path, message: str | None = None) -> Iterator[None]:
         yield
 
 
-def _manifest(files: dict[str, Any], version: object = FORMAT_VERSION) -> dict[str, Any]:
+def _manifest(files: dict[str, Any]) -> dict[str, Any]:
     """Returns what a manifest says: of each file, and in the end of itself."""
-    content = {"format_version": version, "files": files}
+    content = {"format_version": FORMAT_VERSION, "files": files}
     return {**content, "digest": fingerprint(content)}
 
 

@@ -91,7 +91,7 @@ def main(
         sys.stderr.flush()
         # At once, not waiting for threads that may wait for text. torchrun counts any other exit code of a worker as a
         # failure; status.json says what happened.
-        os._exit(0 if ranks.world_size > 1 else 128 + interruption.signum)
+        os._exit(0 if "TORCHELASTIC_RUN_ID" in os.environ else 128 + interruption.signum)
 
 
 def _load(recipe: str, overrides: tuple[str, ...], accept: tuple[str, ...]) -> "Recipe":

@@ -132,8 +132,8 @@ class AnyTrainSettings(Section):
     """Steps between two validations."""
     checkpoint_every: int = Field(default=1000, ge=1)
     """Steps between two checkpoints."""
-    keep_checkpoints: int = Field(default=5, ge=2)
-    """Newest checkpoints that are kept; at least average_last."""
+    keep_checkpoints: int = Field(default=5, ge=1)
+    """Newest checkpoints that are kept; at least average_last, and never fewer than two."""
     background_save: bool = False
     """Whether training goes on while a checkpoint is written, which holds weights and optimizer twice in memory."""
     max_bad_steps: int = Field(default=3, ge=1)

@@ -16,7 +16,6 @@ Item = TypeVar("Item")
 
 TOKENS = 2**22  # of steps that are ready at once at the most, some 100 MB
 STEPS = 16  # that are ready at once at the most: a thread that runs on and on takes the interpreter from the others
-PATIENCE = 2.0  # seconds that a run which is being stopped waits for text that does not come
 
 
 @dataclass(frozen=True)
@@ -80,14 +79,16 @@ class Ahead(Iterator[Item]):
             raise StopIteration
         raise found
 
-    def close(self) -> None:
+    def close(self, patience: float | None = None) -> None:
         """Ends the thread, which closes the generator, with whatever that holds open.
 
-        A generator that does not come to its next item within some seconds is left to itself.
+        Args:
+            patience: seconds after which a generator that does not come to its next item is left to itself; None: it
+                is waited for.
         """
         self._closed = True
         self._room.release()
-        self._thread.join(PATIENCE)
+        self._thread.join(patience)
 
     def _fill(self) -> None:
         end: BaseException | None = None

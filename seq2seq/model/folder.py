@@ -157,6 +157,7 @@ def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     """
     try:
         save_file(tensors, path)
+        path.chmod(path.parent.stat().st_mode & 0o666)  # safetensors makes files that nobody else can read
     except SafetensorError as error:
         raise OSError(errno.EIO, f"{error} ({shutil.disk_usage(path.parent).free:,} bytes free)", str(path)) from error
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import NoReturn
 
 import torch.distributed as dist
@@ -26,6 +26,7 @@ HEAD_START = 2.0  # seconds that rank 0 has to speak first where all ranks fail 
 ANSWER = 2.0  # seconds within which every rank that still lives answers a roll call
 PATIENCE = 10.0  # seconds within which every rank that still lives hears of a failure
 BEAT = 1.0  # seconds between two signs of life of a rank
+SUSPENDED = 10.0  # seconds by which a sign of life is late only in a process that does not run
 FAILURE, ROLL_CALL, SIGNAL = "failure", "roll call", "signal"  # keys in the store
 
 
@@ -61,15 +62,14 @@ class Alarm:
 
     Attributes:
         on_failure: what rank 0 does with message and exit code, besides printing, when another rank has failed.
-        signals: what returns a signal that this rank was sent, or 0, and what is done with one that any rank was sent;
-            None: signals are not listened to.
     """
 
     def __init__(self, store: Store, rank: int, world_size: int, timeout: float) -> None:
         self.rank = rank
         self.others = [other for other in range(world_size) if other != rank]
         self.on_failure: Callable[[str, int], None] = lambda message, exit_code: None
-        self.signals: tuple[Callable[[], int], Callable[[int], None]] | None = None
+        self._signals: tuple[Callable[[], int], Callable[[int], None]] | None = None
+        self._listening = Lock()
         self._store = store
         self._timeout = timeout
         self._stopping = False
@@ -111,6 +111,13 @@ class Alarm:
         self.others = [other for other in self.others if other not in silent]
         return LostRankError(f"rank {silent[0]}: ended without a message; was it killed, or out of memory?")
 
+    def listen(self, signals: tuple[Callable[[], int], Callable[[int], None]] | None) -> None:
+        """Has all ranks hear of a signal that one of them was sent; see `Ranks.pass_signals`."""
+        with self._listening:
+            with suppress(dist.DistError):
+                self._pass_signals_on()  # what has just come
+            self._signals = signals
+
     def close(self) -> None:
         """Ends the watch: this rank leaves, and nobody need wait for it."""
         self._closing.set()
@@ -139,7 +146,8 @@ class Alarm:
             try:
                 if self._store.check([ROLL_CALL]):
                     self._store.set(f"here {self.rank}", "")
-                self._pass_signals_on()
+                with self._listening:
+                    self._pass_signals_on()
                 failed = self._store.check([FAILURE])
                 hung = None if failed else self._hung()
             except dist.DistError:  # its keeper has been killed, and nobody is left to end the ranks
@@ -158,9 +166,9 @@ class Alarm:
 
     def _pass_signals_on(self) -> None:
         """Tells the others of a signal that this rank was sent, and hears of theirs."""
-        if self.signals is None:
+        if self._signals is None:
             return
-        come, act = self.signals
+        come, act = self._signals
         if signum := come():
             self._store.compare_set(SIGNAL, "", str(signum))
         if not self._stopping and self._store.check([SIGNAL]):
@@ -175,6 +183,8 @@ class Alarm:
         now = time.monotonic()
         if now < self._next_beat:
             return None
+        if now > self._next_beat + SUSPENDED:  # this process was stopped itself, and perhaps all were
+            self._seen.clear()
         self._next_beat, self._beats = now + BEAT, self._beats + 1
         self._store.set(f"beat {self.rank}", str(self._beats))
         for other in [0] if self.rank else self.others:

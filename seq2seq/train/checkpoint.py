@@ -41,8 +41,8 @@ from seq2seq.train.update import Updater
 
 log = logging.getLogger(__name__)
 
-# Where files lie does not change what a run computes; what they hold is compared by its fingerprint.
-FREE_KEYS = frozenset({"output", "data.root", "data.cache"})
+# Where files lie and when they are written does not change what a run computes; what they hold has a fingerprint.
+FREE_KEYS = frozenset({"output", "data.root", "data.cache", "train.background_save"})
 
 
 @dataclass
@@ -153,8 +153,8 @@ def write_checkpoint(run: Path, taken: Snapshot) -> None:
         write_json(temporary / "state.json", taken.state)
     *older, _ = checkpoint_folders(run)
     # Where a signal stopped the run must not change which checkpoints are averaged at its end.
-    regular = [path for path in older if checkpoint_step(path) % settings.checkpoint_every == 0]
-    kept = regular[max(0, len(regular) + 1 - settings.keep_checkpoints) :]
+    regular = [path for path in older if _is_regular(path, settings.checkpoint_every)]
+    kept = regular[max(0, len(regular) + 1 - max(2, settings.keep_checkpoints)) :]
     for old in set(older) - set(kept):
         try:
             remove_folder(old)
@@ -162,11 +162,15 @@ def write_checkpoint(run: Path, taken: Snapshot) -> None:
             log.warning("cannot delete old checkpoint %s: %s", old, error)
 
 
-def save_checkpoint(
-    run: Path, trained: AnyTrained, updater: Updater, progress: Progress, conditions: dict[str, Any]
-) -> None:
-    """Writes a checkpoint of a run folder as it stands; see `snapshot` and `write_checkpoint`."""
-    write_checkpoint(run, snapshot(trained, updater, progress, conditions))
+def _is_regular(path: Path, every: int) -> bool:
+    """Says whether a checkpoint is one that an undisturbed run writes; see `Trainer._save`."""
+    if checkpoint_step(path) % every:
+        return False
+    try:
+        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        return not state["progress"].get("bad_steps")
+    except (OSError, ValueError, KeyError):
+        return True  # damaged; it is set aside when it is read
 
 
 def recover_run(folder: Path) -> None:

@@ -53,7 +53,7 @@ class Ranks:
             act: is called, from that thread, with a signal that any rank was sent.
         """
         if self._alarm:
-            self._alarm.signals = (come, act) if come and act else None
+            self._alarm.listen((come, act) if come and act else None)
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
         """Replaces float tensors by their sums over all ranks, in one message."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,10 @@ def examine(updater: Updater, step: Step, update: Update, progress: Progress, tr
         batches = {culprit.micro_batch: culprit.batch} if culprit else {i: step.batch(i) for i in updater.own(step)}
         where = culprit.where if culprit else "unknown"
         rows = [row for i, batch in batches.items() for row in batch_rows(batch, i, trained.tokenizer)]
-        write_json(path, {"step": number, "rank": rank, "where": where, "rows": rows})
-        log.warning("rank %d: the batch is in %s", rank, path)
+        with suppress(OSError):  # a full disk must not hide why the run ends
+            write_json(path, {"step": number, "rank": rank, "where": where, "rows": rows})
+            log.warning("rank %d: the batch is in %s", rank, path)
+    updater.ranks.wait()  # until each rank has looked: the first that fails ends all
     raise DivergedError(
         f"step {number}: {progress.bad_steps} steps in a row were not finite (train.max_bad_steps): training has "
         f"diverged; lower train.learning_rate or raise train.warmup_steps; the batch is in {folder}/bad-step-*.json"

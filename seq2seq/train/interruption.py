@@ -12,7 +12,7 @@ from seq2seq.train.distributed import Ranks
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):  # `except Exception` must not take it for a failure
     """A signal ended the run; what there was to save is saved."""
 
     def __init__(self, signum: int) -> None:
@@ -88,7 +88,7 @@ class Interruption:
             self._raises = before
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
-        if not self.signum and self._ranks.world_size == 1 and signum == signal.SIGINT:
+        if self._ranks.world_size == 1 and signum == signal.SIGINT:
             signal.signal(signum, signal.SIG_DFL)
             with suppress(OSError):  # not by the log, which may be at work just now
                 os.write(sys.stderr.fileno(), b"\nstopping behind this step; Ctrl-C once more stops at once\n")

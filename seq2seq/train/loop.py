@@ -1,6 +1,7 @@
 """The training loop: one for every recipe, on one process or many."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, nullcontext, suppress
@@ -53,6 +54,7 @@ log = logging.getLogger(__name__)
 
 READ_EVERY = 10  # steps after which the losses of a GPU are read at the latest: to read is to wait for it
 ENDED = 1  # what ranks tell each other when the run is over; a larger number is a signal
+PATIENCE = 2.0  # seconds that a run which is being stopped waits for text that does not come
 RELEASE_EVERY = 100  # steps; often enough to bound the holes in memory, seldom enough to cost nothing
 
 
@@ -183,9 +185,9 @@ class Trainer:
         """Trains until the recipe's end, then averages, validates and tests; see `train`."""
         self.interruption = interruption or Interruption(self.ranks)
         if self.ranks.is_main:
-            with whole_file(self.folder / "recipe.yaml") as file:
+            with self.interruption.at_once(), whole_file(self.folder / "recipe.yaml") as file:
                 file.write(settings_to_yaml(self.settings).encode())
-            add_start(self.folder, self.settings, self.conditions, self.ranks, self.progress.step)
+                add_start(self.folder, self.settings, self.conditions, self.ranks, self.progress.step)
             write_status(self.folder, "running", self.progress.step)
         log.info(
             "%s", start_line(self.model, self.conditions, self.ranks, self.data.tokens_per_step, self.device_tokens)
@@ -208,13 +210,15 @@ class Trainer:
         done = False
         while not done:
             steps = self.data.steps(self.progress.position)
-            with closing(ready_steps(steps, batch_tokens, ranks.rank, ranks.world_size, self.updater.prepare)) as ready:
-                try:
-                    self._take(ready)
-                    done = True
-                except TooLargeError:
-                    if self.device_tokens < 2:
-                        raise
+            ready = ready_steps(steps, batch_tokens, ranks.rank, ranks.world_size, self.updater.prepare)
+            try:
+                self._take(ready)
+                done = True
+            except TooLargeError:
+                if self.device_tokens < 2:
+                    raise
+            finally:
+                ready.close(PATIENCE if self.interruption.signum else None)
             if not done:
                 self._halve_device_tokens()
 
@@ -228,10 +232,13 @@ class Trainer:
         self.model.train()
         while True:
             self.saver.check()
+            saving = progress.step % train.checkpoint_every == 0
+            if saving or progress.step % train.validate_every == 0:
+                self._read()  # on all ranks behind the same steps
             reason = step = None
             with suppress(Interrupted):
                 reason = self._behind_step() if self.ranks.is_main else None
-            if not reason and not self.interruption.signum and progress.step % train.checkpoint_every == 0:
+            if saving and not reason and not self.interruption.signum:
                 self._save()
             with suppress(Interrupted), self.interruption.at_once():
                 step = None if reason else next(steps)
@@ -270,10 +277,8 @@ class Trainer:
         if self.ranks.device.type == "cuda":
             torch.cuda.empty_cache()
         self.data = self.task.data(self.device_tokens, self.ranks.world_size)
-        step = self.progress.step + 1
-        log.warning(
-            "step %d needs too much memory; from here on at most %d tokens on a device", step, self.device_tokens
-        )
+        self.validator = self.task.validator(self.device_tokens, self.precision)
+        log.warning("too little memory for step %d: %d device_tokens", self.progress.step + 1, self.device_tokens)
 
     def _count(self, step: Step, update: Update, started: float) -> None:
         """Brings the progress up to date behind a step, and logs it when it is time."""
@@ -286,7 +291,7 @@ class Trainer:
         if due or self.ranks.device.type == "cpu" or len(self._unread) >= READ_EVERY:
             self._read()
         progress.window_seconds += time.monotonic() - started
-        mean_loss = progress.window_loss / max(1, progress.window_tokens)
+        mean_loss = progress.window_loss / progress.window_tokens if progress.window_tokens else math.nan
         speed = progress.window_tokens / progress.window_seconds
         self.monitor.advance(f"loss {mean_loss:.3f}, {speed:,.0f} tokens/s")
         if not due:
@@ -343,12 +348,10 @@ class Trainer:
         sign = -1 if train.best_metric == "loss" else 1
         better = progress.best_value is None or sign * value > sign * progress.best_value
         log.info(
-            "%s at step %s  %s  (%.0f s)%s",
+            "%s at step %s  %s",
             what,
             f"{progress.step:,}",
-            found.text(),
-            found.seconds,
-            "  best so far" if better else "",
+            f"{found.text()}  ({found.seconds:.0f} s){better * '  best so far'}",
         )
         self.monitor.text(progress.step, f"{what}/samples", found.samples)
         for name, picture in found.pictures.items():
@@ -371,7 +374,8 @@ class Trainer:
         if must:
             self.saver.wait()
         now = progress.step, progress.validated_step
-        if now != self._saved or checkpoint_folder(self.folder, progress.step) not in checkpoint_folders(self.folder):
+        missing = must and checkpoint_folder(self.folder, progress.step) not in checkpoint_folders(self.folder)
+        if now != self._saved or missing:
             self.saver.save(self.trained, self.updater, progress, self.conditions, must)
             self._saved = now
 

@@ -26,7 +26,7 @@ def add_start(folder: Path, settings: Settings, conditions: dict[str, Any], rank
     """Adds to a run's record from which step it starts, on what, with which code, versions, settings and text.
 
     With `recipe.yaml` beside it, the same code and the same text, this suffices to repeat the run. Where the code is a
-    git checkout with changes of its own, they are written beside it.
+    git checkout with changes of its own, they are written beside it as `code-N.diff`, but for files new to git.
     """
     path = folder / RECORD
     try:
@@ -45,7 +45,7 @@ def add_start(folder: Path, settings: Settings, conditions: dict[str, Any], rank
         "host": platform.node(),
         "platform": platform.platform(),
         "versions": {"python": platform.python_version(), **dict(_versions())},
-        "git": git_state(Path(seq2seq.__file__).parent, folder / f"code-{step:08d}.diff"),
+        "git": git_state(Path(seq2seq.__file__).parent, folder / f"code-{len(starts) + 1}.diff"),
         "data": _data(settings),
     }
     write_json(path, {"starts": [*starts, start]})
@@ -88,10 +88,11 @@ def git_state(root: Path, diff: Path) -> dict[str, Any] | None:
         git("ls-files", "--error-unmatch", "__init__.py")  # the code itself, not a folder that it was installed into
         commit = git("rev-parse", "HEAD").strip()
         changed = [line[3:] for line in git("status", "--porcelain", "--", ".").splitlines()]
-        if changed:
-            diff.write_text(git("diff", "HEAD", "--", "."), encoding="utf-8")
+        differences = git("diff", "HEAD", "--", ".")
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return None
+    if differences:
+        diff.write_text(differences, encoding="utf-8")
     return {"commit": commit, "changed": changed}
 
 

@@ -49,13 +49,12 @@ class Saver:
         Raises:
             OSError: it cannot be written, nor could the one before, unless this one must be.
         """
+        self.wait()
         if self._thread is None or must:
-            self.wait()
             self._write(snapshot(trained, updater, progress, conditions), must)
             return
-        self.wait()
         taken = snapshot(trained, updater, progress, conditions, copy=True)
-        self._pending = self._thread.submit(self._write, taken, must)
+        self._pending = self._thread.submit(self._write, taken)
 
     def wait(self) -> None:
         """Returns when all that was saved is written.
@@ -81,7 +80,7 @@ class Saver:
         if self._thread:
             self._thread.shutdown()
 
-    def _write(self, taken: Snapshot, must: bool) -> None:
+    def _write(self, taken: Snapshot, must: bool = False) -> None:
         try:
             write_checkpoint(self._run, taken)
         except OSError as error:

@@ -66,5 +66,5 @@ def test_language_codes(code: str) -> None:
 
 
 def test_zero_and_one_average_nothing_and_need_one_checkpoint() -> None:
-    assert TrainSettings(keep_checkpoints=2, average_last=0).average_last == 0
-    assert TrainSettings(keep_checkpoints=2, average_last=1).average_last == 1
+    assert TrainSettings(keep_checkpoints=1, average_last=0).average_last == 0
+    assert TrainSettings(keep_checkpoints=1, average_last=1).average_last == 1

@@ -65,7 +65,7 @@ def test_a_wait_that_a_signal_ends_loses_nothing() -> None:
         go_on.set()
         assert next(found) == 1
         started = time.monotonic()
-        found.close()
+        found.close(patience=1.0)
         assert time.monotonic() - started < 10
     finally:
         signal.signal(signal.SIGALRM, before)

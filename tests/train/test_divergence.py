@@ -181,7 +181,7 @@ def test_a_step_that_finds_no_memory_is_cut_smaller(
     with monkeypatch.context() as patch:
         lacking(patch, 128)
         train(load(path, f"output={corpus / 'halved'}"), CPU)
-    assert "from here on at most 128 tokens on a device" in (corpus / "halved/train.log").read_text()
+    assert "too little memory for step 1: 128 device_tokens" in (corpus / "halved/train.log").read_text()
     small, halved = weights(corpus / "small"), weights(corpus / "halved")
     assert all(torch.equal(small[name], halved[name]) for name in small)
 

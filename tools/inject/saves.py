@@ -15,7 +15,7 @@ from seq2seq.data.pools import Position
 from seq2seq.errors import ModelError
 from seq2seq.files import atomic_folder, verify_manifest
 from seq2seq.model.folder import AnyTrained, checkpoint_folders, find_model, load_any, save_model
-from seq2seq.train.checkpoint import newest_checkpoint, recover_run, save_checkpoint
+from seq2seq.train.checkpoint import newest_checkpoint, recover_run, snapshot, write_checkpoint
 from seq2seq.train.distributed import Ranks
 from seq2seq.train.loop import Trainer
 
@@ -91,7 +91,8 @@ class Saves:
         train = self.settings.train.model_copy(update={"keep_checkpoints": keep})
         trained: AnyTrained = replace(trainer.trained, settings=self.settings.model_copy(update={"train": train}))
         if step:
-            save_checkpoint(run, trained, trainer.updater, replace(trainer.progress, step=step), trainer.conditions)
+            progress = replace(trainer.progress, step=step)
+            write_checkpoint(run, snapshot(trained, trainer.updater, progress, trainer.conditions))
         else:
             with atomic_folder(run / "best") as temporary:
                 save_model(temporary, trained)
