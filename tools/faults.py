@@ -94,6 +94,8 @@ def run(options: argparse.Namespace) -> list[Result]:
     """Does the checks one after another, each with an equal share of the time that is left."""
     end = time.monotonic() + 60 * options.minutes if options.minutes else None
     names = options.only or list(CHECKS)
+    if options.folder:
+        options.folder.mkdir(parents=True, exist_ok=True)
     results = []
     for i, name in enumerate(names):
         folder = Path(tempfile.mkdtemp(prefix=f"faults-{name}-", dir=options.folder))
