@@ -58,7 +58,9 @@ class TextInput:
         DataError: it cannot be read.
     """
 
-    def __init__(self, file: BinaryIO, name: str, suffix: str = "", span: Span | None = None, size: int | None = None):
+    def __init__(
+        self, file: BinaryIO, name: str, suffix: str = "", span: Span | None = None, size: int | None = None
+    ) -> None:
         self.name = name
         self._stored, self._size, self._span = file, size, span
         self._lines = self._bytes = 0
