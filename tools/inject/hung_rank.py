@@ -52,7 +52,7 @@ class HungRank(Check):
         """Stops a rank while it trains, and starts the run again when all have ended."""
         run = self.folder / "run"
         rank = number % 2
-        moment = random.uniform(0, 0.7 * self.seconds)
+        moment = random.uniform(0, 0.4 * self.seconds)  # well before its end, however fast it is
         try:
             with launch(self._command(run), self.folder / "log") as running:
                 running.wait_for(BEGUN, lambda: trained_to(run, 1))
