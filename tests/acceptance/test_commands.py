@@ -61,7 +61,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_leaves_a_whole_run_folder(trained: Path) -> None:
     folder = trained / "run"
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    assert names == {"recipe.yaml", "status.json", "metrics.jsonl", "tensorboard", "train.log", "best", "checkpoints"}
+    assert names == {
+        "recipe.yaml",
+        "status.json",
+        "metrics.jsonl",
+        "tensorboard",
+        "train.log",
+        "run.json",
+        "best",
+        "checkpoints",
+    }
     assert {path.name for path in (folder / "best").iterdir()} == {
         "model.safetensors", "config.json", "tokenizer", "MANIFEST.json",
     }  # fmt: skip
