@@ -67,9 +67,13 @@ def test_stopped_by_a_signal_it_goes_on(
     expected = run(model, stdin=source.read_bytes()).stdout_bytes
     assert expected.count(b"\n") == LINES
     files = ["--input", source, "--output", tmp_path / "out"]
-    with monkeypatch.context() as patch:
-        stop_behind(patch, 3, lambda: os.kill(os.getpid(), signum))
-        stopped = run(model, *files)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells take from what they start behind
+    try:
+        with monkeypatch.context() as patch:
+            stop_behind(patch, 3, lambda: os.kill(os.getpid(), signum))
+            stopped = run(model, *files)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert stopped.exit_code == code
     assert f"what has been done is in {tmp_path / 'out.part'}; the same command with --resume goes on" in stopped.stderr
     assert (tmp_path / "out.part").read_bytes() == b"".join(expected.splitlines(True)[: 3 * CHUNK])

@@ -243,7 +243,7 @@ def test_all_checks_are_listed(tools: SimpleNamespace, monkeypatch: pytest.Monke
     assert tools.faults.main() == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
         "kill-save-points", "torn-save", "kill-save-random", "bit-flips", "truncation", "disk-full", "kill-run",
-        "sigterm", "sigterm-ranks", "kill-rank", "hung-rank", "nan",
+        "sigterm", "sigterm-ranks", "kill-rank", "hung-rank", "nan", "memory",
     ]  # fmt: skip
     with pytest.raises(SystemExit, match="2"):
         tools.faults.parse(["--trial", "3"])

@@ -12,7 +12,7 @@ from seq2seq.config import TokenizerSettings, settings_from_dict
 from seq2seq.errors import ModelError
 from seq2seq.evaluate.doctor.folder import Folder, inspect_folder
 from seq2seq.evaluate.doctor.report import folder_html, folder_text
-from seq2seq.files import atomic_folder, sha256
+from seq2seq.files import atomic_folder, fingerprint, sha256, write_json
 from seq2seq.model.folder import TrainedGPT, TrainedModel, build_model, save_model
 from seq2seq.text.tokenizer import Tokenizer
 
@@ -92,9 +92,9 @@ def test_every_damage_is_told_and_nothing_crashes(run: Path, name: str, damage: 
 
 
 def test_a_model_of_another_tokenizer_and_another_format(run: Path) -> None:
-    manifest = json.loads((run / "best/MANIFEST.json").read_text())
-    text = json.dumps({**manifest, "format_version": 2}, indent=2, ensure_ascii=False) + "\n"
-    (run / "best/MANIFEST.json").write_text(text)
+    manifest = {**json.loads((run / "best/MANIFEST.json").read_text()), "format_version": 2, "new": "in version 2"}
+    del manifest["digest"]
+    write_json(run / "best/MANIFEST.json", {**manifest, "digest": fingerprint(manifest)})
     config = json.loads((run / "best/config.json").read_text())
     (run / "best/config.json").write_text(json.dumps({**config, "tokenizer_hash": "0"}))
     faults = "\n".join(inspect_folder(run / "best").faults)
