@@ -103,6 +103,11 @@ class Ahead(Iterator[Item]):
         self._ready.put(end)
 
 
+def own_micro_batches(step: Step, rank: int, world_size: int) -> Sequence[int]:
+    """Returns the numbers of the micro-batches of a step that are a rank's."""
+    return range(rank, len(step.micro_batches), world_size)
+
+
 def ready_steps(
     steps: Generator[Step, None, None],
     batch_tokens: int,
@@ -123,7 +128,7 @@ def ready_steps(
     def prepared() -> Generator[Step, None, None]:
         with closing(steps):  # and with them the streams they are read from
             for step in steps:
-                numbers = range(rank, len(step.micro_batches), world_size)
+                numbers = own_micro_batches(step, rank, world_size)
                 yield ReadyStep(step, {number: prepare(step.batch(number)) for number in numbers})
 
     return Ahead(prepared(), min(STEPS, max(2, TOKENS // batch_tokens)))

@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from seq2seq.errors import explain_error
 from seq2seq.model.folder import AnyTrained
 from seq2seq.train.checkpoint import Progress, Snapshot, snapshot, write_checkpoint
 from seq2seq.train.update import Updater
@@ -88,10 +89,7 @@ class Saver:
                 raise
             self._failed = True
             step = taken.state["progress"]["step"]
-            log.warning("no checkpoint of step %d: %s; training goes on to the next", step, _describe(error))
+            message, _ = explain_error(error) or (str(error), 0)
+            log.warning("no checkpoint of step %d: %s; training goes on to the next", step, message)
         else:
             self._failed = False
-
-
-def _describe(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error)

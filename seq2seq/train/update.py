@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from seq2seq.config import Settings, TranslationSettings
+from seq2seq.data.ahead import own_micro_batches
 from seq2seq.data.batch import AnyBatch, Batch
 from seq2seq.data.order import Step
 from seq2seq.data.permutation import derive_seed
@@ -172,7 +173,7 @@ class Updater:
 
     def own(self, step: Step) -> Sequence[int]:
         """Returns the numbers of the micro-batches of a step that are this rank's."""
-        return range(self.ranks.rank, len(step.micro_batches), self.ranks.world_size)
+        return own_micro_batches(step, self.ranks.rank, self.ranks.world_size)
 
     def backward(self, step: Step, i: int, number: int) -> Tensor:
         """`add_gradient` of micro-batch `i` of step `number`, with the dropout that is its own."""
