@@ -16,6 +16,8 @@ from seq2seq.errors import DamagedError, ModelError, RunError
 MANIFEST = "MANIFEST.json"
 FORMAT_VERSION = 1
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LARGEST_JSON = 2**20  # bytes; ours have some thousand, and Python needs up to 25 times as much for what they say
+LARGEST_HEAD = 2**22  # bytes of a safetensors file: names and shapes of some ten thousand tensors
 
 
 def fingerprint(value: object) -> str:
@@ -38,6 +40,56 @@ def write_json(path: Path, value: Any) -> None:
         os.fsync(file.fileno())
     os.replace(temporary, path)
     sync(path.parent)
+
+
+def read_bytes(path: Path, largest: int) -> bytes:
+    """Returns the content of a file that may be a stranger's.
+
+    Raises:
+        ValueError: it is larger than so many bytes, or no plain file; nothing of it has been read.
+        OSError: it cannot be read.
+    """
+    size = path.stat().st_size
+    if not path.is_file():
+        raise ValueError("is no file")
+    if size > largest:
+        raise ValueError(f"has {size:,} bytes, more than the {largest:,} that such a file may have")
+    return path.read_bytes()
+
+
+def read_json(path: Path) -> Any:
+    """Returns what a JSON file says that may be a stranger's.
+
+    Raises:
+        ValueError: it is none, too large or nested too deeply.
+        OSError: it cannot be read.
+    """
+    return parse_json(read_bytes(path, LARGEST_JSON).decode())
+
+
+def check_head(path: Path) -> None:
+    """Checks that the head of a safetensors file, which tells what it holds, is not too large to be read.
+
+    Raises:
+        ValueError: it is.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+    if size > LARGEST_HEAD:
+        raise ValueError(f"its head has {size:,} bytes, more than the {LARGEST_HEAD:,} that it may have")
+
+
+def parse_json(text: str) -> Any:
+    """Returns what a text of JSON says.
+
+    Raises:
+        ValueError: it is none, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def sync(path: Path) -> None:
@@ -171,7 +223,7 @@ def add_file(folder: Path, name: str, write: Callable[[Path], object]) -> None:
         name: of the file.
         write: writes the file, under its name, into an empty folder.
     """
-    files = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"])
+    files = dict(read_json(folder / MANIFEST)["files"])
     temporary = folder / f".{name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
@@ -215,10 +267,10 @@ def read_manifest(folder: Path) -> dict[str, tuple[int, str]]:
         ModelError: there is none, or one of another format version.
     """
     try:
-        text = (folder / MANIFEST).read_text(encoding="utf-8")
-        manifest = json.loads(text)
-        version, files = manifest["format_version"], dict(manifest["files"])
-        rows = {name: (int(row["bytes"]), str(row["sha256"])) for name, row in files.items()}
+        text = read_bytes(folder / MANIFEST, LARGEST_JSON).decode()
+        manifest = parse_json(text)
+        version = manifest["format_version"]
+        rows = {name: (row["bytes"], row["sha256"]) for name, row in manifest["files"].items()}
         content = {key: value for key, value in manifest.items() if key != "digest"}  # the first folders have none
         digest = {"digest": fingerprint(content)} if "digest" in manifest else {}
         known = version != FORMAT_VERSION or content.keys() == {"format_version", "files"}
@@ -226,10 +278,13 @@ def read_manifest(folder: Path) -> dict[str, tuple[int, str]]:
             raise ValueError("not as it was written")
     except FileNotFoundError:
         raise ModelError(f"{folder}: not a model or checkpoint folder (no {MANIFEST})") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedError(f"{folder / MANIFEST}: damaged: {error}") from error
     if version != FORMAT_VERSION:
         raise ModelError(f"{folder}: has format version {version!r}; this program reads version {FORMAT_VERSION}")
+    for name in rows:
+        if {"", ".", ".."} & set(name.split("/")):
+            raise ModelError(f"{folder / MANIFEST}: lists {name!r}, which is no name of a file in this folder")
     return rows
 
 

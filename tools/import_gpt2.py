@@ -21,8 +21,10 @@ from torch import Tensor
 from seq2seq.config import GPTSettings, LanguageModelSettings
 from seq2seq.errors import ModelError, Seq2SeqError, explain_error
 from seq2seq.files import atomic_folder
-from seq2seq.model.folder import TrainedGPT, save_model, set_weights
+from seq2seq.model.folder import TrainedGPT, save_model
 from seq2seq.model.gpt import GPT
+from seq2seq.model.weights import set_weights
+from seq2seq.text.foreign import try_in_child
 from seq2seq.text.gpt2 import GPT2Codec, library
 from seq2seq.text.tokenizer import Tokenizer
 
@@ -66,6 +68,7 @@ def import_gpt2(folder: Path) -> tuple[GPT, Tokenizer]:
         raise ModelError(f"{folder}: not a usable GPT-2 folder: {error} is missing") from error
     except (OSError, ValueError, LookupError, SafetensorError, ModelError) as error:
         raise ModelError(f"{folder}: not a usable GPT-2 folder: {error}") from error
+    try_in_child("tokenizers", content)
     return model.eval(), Tokenizer([content], "gpt2")
 
 

@@ -145,6 +145,11 @@ class ModelSettings(AnyModelSettings):
     tie_embeddings: bool = True
     """Whether output projection and decoder embedding are one, and the encoder's too where the vocabulary is shared."""
 
+    @property
+    def stacks(self) -> tuple[int, int]:
+        """Layers of the encoder and of the decoder."""
+        return self.encoder_layers or self.layers, self.decoder_layers or self.layers
+
 
 class TrainSettings(AnyTrainSettings):
     """How the model is trained, for how long, and what is kept."""

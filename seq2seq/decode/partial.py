@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from seq2seq.errors import RunError
-from seq2seq.files import sha256, sync, write_json
+from seq2seq.files import read_json, sha256, sync, write_json
 from seq2seq.text.compression import compressed
 
 FORMAT_VERSION = 1
@@ -208,7 +208,7 @@ def read_journal(path: Path) -> dict[str, Any]:
         RunError: it is not what it should be.
     """
     try:
-        journal: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        journal: dict[str, Any] = read_json(path)
         if journal["format_version"] != FORMAT_VERSION:
             raise ValueError(f"has format version {journal['format_version']}")
         return {"sha256": None, **{key: journal[key] for key in ("finished", "bytes", "state", "job")}, **journal}

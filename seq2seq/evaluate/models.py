@@ -1,6 +1,5 @@
 """Systems that are models: their translations, and what is needed to get the same ones again."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,17 @@ import torch
 from seq2seq.config import settings_to_yaml
 from seq2seq.decode.translator import Translator
 from seq2seq.evaluate.evaluation import System
-from seq2seq.files import MANIFEST
+from seq2seq.files import read_manifest
 from seq2seq.model.device import choose_device
-from seq2seq.model.folder import CHECKPOINT, TrainedModel, checkpoint_step, find_model, load_model
+from seq2seq.model.folder import (
+    CHECKPOINT,
+    WEIGHTS,
+    ModelConfig,
+    TrainedModel,
+    checkpoint_step,
+    find_model,
+    load_model,
+)
 
 
 def translate_with(
@@ -51,16 +58,15 @@ def translate_with(
 
 def _facts(folder: Path, trained: TrainedModel, language: str) -> dict[str, str]:
     """Returns what identifies a model and how it computed."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+    config, files = ModelConfig.load(folder), read_manifest(folder)
     facts = {"Model folder": str(folder)}
     if CHECKPOINT.fullmatch(folder.name):
         facts["Step"] = f"{checkpoint_step(folder):,}"
     return facts | {
         "Parameters": f"{sum(weight.numel() for weight in trained.model.parameters()):,}",
-        "Settings hash": config["settings_hash"],
-        "Tokenizer hash": config["tokenizer_hash"],
-        "Weights hash": files["model.safetensors"]["sha256"],
+        "Settings hash": config.settings_hash,
+        "Tokenizer hash": config.tokenizer_hash,
+        "Weights hash": files[WEIGHTS][1],
         "Target language": language,
         "Device": f"{trained.device}, {trained.decode_precision}, CPU threads: {torch.get_num_threads()}",
     }

@@ -3,32 +3,43 @@
 A translation model may have shortlist.safetensors too.
 """
 
-import errno
-import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, overload
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from pydantic import BaseModel, NonNegativeInt, ValidationError
 from torch import Tensor, nn
 
-from seq2seq.config import LanguageModelSettings, Settings, TranslationSettings, settings_from_dict, settings_hash
+from seq2seq.config import (
+    GPTSettings,
+    LanguageModelSettings,
+    Settings,
+    TranslationSettings,
+    settings_from_dict,
+    settings_hash,
+)
 from seq2seq.errors import DataError, ModelError, RecipeError
-from seq2seq.files import MANIFEST, fingerprint, replaced, verify_manifest, write_json
+from seq2seq.files import MANIFEST, fingerprint, read_json, replaced, verify_manifest, write_json
 from seq2seq.model.device import DECODING_WIDTH, Precision, choose_precision
 from seq2seq.model.gpt import GPT
 from seq2seq.model.linear import Linear, prepare_for_decoding
 from seq2seq.model.transformer import Transformer
+from seq2seq.model.weights import (
+    canonical_shapes,
+    canonical_weights,
+    check_shapes,
+    load_weights,
+    read_shapes,
+    save_tensors,
+)
 from seq2seq.text.shortlist import SHORTLIST, Shortlist
 from seq2seq.text.tokenizer import Tokenizer
 
 CHECKPOINT = re.compile(r"step-\d{8,}")
-FUSED, SEPARATE = ".qkv.", (".query.", ".key.", ".value.")
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer"
 
 
 @dataclass(frozen=True)
@@ -113,6 +124,54 @@ class TrainedGPT(AnyTrained):
     settings: LanguageModelSettings
 
 
+class ModelConfig(BaseModel, strict=True):
+    """What config.json of a model folder says.
+
+    Attributes:
+        settings: the resolved recipe as JSON; `recipe` checks it.
+        settings_hash: of the settings as they were saved.
+        tokenizer_hash: of the tokenizer that the model was trained with.
+        source_vocab_size: tokens of the source side.
+        target_vocab_size: tokens of the target side.
+        max_source_length: tokens of the longest source that a translation model was trained on, eos included.
+    """
+
+    settings: dict[str, Any]
+    settings_hash: str
+    tokenizer_hash: str
+    source_vocab_size: NonNegativeInt
+    target_vocab_size: NonNegativeInt
+    max_source_length: NonNegativeInt = 0
+
+    @classmethod
+    def load(cls, folder: Path) -> "ModelConfig":
+        """Reads it.
+
+        Raises:
+            ModelError: it is unreadable, or not what it should be.
+        """
+        path = folder / CONFIG
+        try:
+            return cls.model_validate(read_json(path))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ModelError(f"{path}: not usable: {where}: {first['msg']}") from error
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{path}: not usable: {error}") from error
+
+    def recipe(self, folder: Path) -> Settings:
+        """Returns the settings, checked.
+
+        Raises:
+            ModelError: they are not valid.
+        """
+        try:
+            return settings_from_dict(self.settings, str(folder / CONFIG))
+        except RecipeError as error:
+            raise ModelError(f"{folder / CONFIG}: not usable: {error}") from error
+
+
 @overload
 def build_model(settings: TranslationSettings, tokenizer: Tokenizer) -> Transformer: ...
 @overload
@@ -133,33 +192,20 @@ def save_model(folder: Path, trained: AnyTrained, weights: dict[str, Tensor] | N
         weights: by canonical names, instead of those that the model has now.
     """
     settings, tokenizer = trained.settings, trained.tokenizer
-    save_tensors(weights or canonical_weights(trained.model), folder / "model.safetensors")
-    tokenizer.save(folder / "tokenizer")
-    config = {
-        "settings": settings.model_dump(mode="json"),
-        "settings_hash": settings_hash(settings),
-        "tokenizer_hash": tokenizer.hash(),
-        "source_vocab_size": tokenizer.source_vocab_size,
-        "target_vocab_size": tokenizer.target_vocab_size,
-    }
+    save_tensors(weights or canonical_weights(trained.model), folder / WEIGHTS)
+    tokenizer.save(folder / TOKENIZER)
+    config = ModelConfig(
+        settings=settings.model_dump(mode="json"),
+        settings_hash=settings_hash(settings),
+        tokenizer_hash=tokenizer.hash(),
+        source_vocab_size=tokenizer.source_vocab_size,
+        target_vocab_size=tokenizer.target_vocab_size,
+    )
     if isinstance(trained, TrainedModel):
-        config["max_source_length"] = trained.max_source_length
+        config.max_source_length = trained.max_source_length
         if trained.shortlist:
             trained.shortlist.save(folder)
-    write_json(folder / "config.json", config)
-
-
-def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    """Writes tensors into a safetensors file.
-
-    Raises:
-        OSError: the disk is full or the file cannot be written.
-    """
-    try:
-        save_file(tensors, path)
-        path.chmod(path.parent.stat().st_mode & 0o666)  # safetensors makes files that nobody else can read
-    except SafetensorError as error:
-        raise OSError(errno.EIO, f"{error} ({shutil.disk_usage(path.parent).free:,} bytes free)", str(path)) from error
+    write_json(folder / CONFIG, config.model_dump(exclude_unset=True))
 
 
 def load_model(
@@ -205,26 +251,42 @@ def load_any(
         RecipeError: a decode setting does not exist or has no valid value.
     """
     names = verify_manifest(folder)
-    try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        settings = settings_from_dict(config["settings"], str(folder / "config.json"))
-        longest = int(config["max_source_length"]) if settings.task == "translation" else 0
-    except (OSError, ValueError, KeyError, TypeError, RecipeError) as error:
-        raise ModelError(f"{folder / 'config.json'}: not usable: {error}") from error
-    tokenizer = Tokenizer.load(folder / "tokenizer")
-    if tokenizer.hash() != config.get("tokenizer_hash"):
+    config = ModelConfig.load(folder)
+    settings = config.recipe(folder)
+    tokenizer = Tokenizer.load(folder / TOKENIZER)
+    if tokenizer.hash() != config.tokenizer_hash:
         raise ModelError(f"{folder}: the model was trained with another tokenizer than the one beside it")
+    _check_sizes(settings, tokenizer, folder)
     if decode:
         values = settings.model_dump()
         settings = settings_from_dict({**values, "decode": {**values["decode"], **decode}}, "options")
     if isinstance(settings, LanguageModelSettings):
         gpt = build_model(settings, tokenizer)
-        load_weights(gpt, folder / "model.safetensors")
+        load_weights(gpt, folder / WEIGHTS)
         return TrainedGPT(gpt.to(device).eval(), tokenizer, settings)
     model = build_model(settings, tokenizer)
-    load_weights(model, folder / "model.safetensors")
+    load_weights(model, folder / WEIGHTS)
     shortlist = Shortlist.load(folder, tokenizer) if SHORTLIST in names else None
-    return TrainedModel(model.to(device).eval(), tokenizer, settings, longest, shortlist)
+    return TrainedModel(model.to(device).eval(), tokenizer, settings, config.max_source_length, shortlist)
+
+
+def _check_sizes(settings: Settings, tokenizer: Tokenizer, folder: Path) -> None:
+    """Compares what the settings imply with the weights that are there, before memory is taken for a model.
+
+    Raises:
+        ModelError: they do not belong together.
+    """
+    path = folder / WEIGHTS
+    n_tensors, model = len(read_shapes(path)), settings.model
+    stacks = [model.layers] if isinstance(model, GPTSettings) else model.stacks
+    if sum(stacks) > n_tensors:
+        raise ModelError(f"{path}: holds {n_tensors} weights, too few for {sum(stacks):,} layers")
+    try:
+        with torch.device("meta"):
+            expected = canonical_shapes(build_model(settings, tokenizer))
+    except (RuntimeError, OverflowError, TypeError) as error:  # numbers that no tensor can have
+        raise ModelError(f"{folder / CONFIG}: not usable: no model has these sizes: {error}") from error
+    check_shapes(path, expected)
 
 
 def find_model(path: Path) -> Path:
@@ -245,7 +307,7 @@ def find_model(path: Path) -> Path:
 
 def model_hash(folder: Path) -> str:
     """Returns a SHA-256, hex digits, of all files of a model folder by what its manifest says of them."""
-    return fingerprint(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"])
+    return fingerprint(read_json(folder / MANIFEST)["files"])
 
 
 def checkpoint_folders(run: Path) -> list[Path]:
@@ -262,55 +324,3 @@ def checkpoint_folder(run: Path, step: int) -> Path:
 def checkpoint_step(folder: Path) -> int:
     """Returns the optimizer step at which a checkpoint was written."""
     return int(folder.name.removeprefix("step-"))
-
-
-def canonical_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Returns the parameters by their canonical names, tied ones once, query, key and value separate."""
-    weights = {}
-    for name, parameter in model.named_parameters():
-        if parameter.is_meta:
-            raise ValueError(f"weight {name} is gone: a model that is prepared for decoding can only decode")
-        value = parameter.detach().cpu()
-        if FUSED in name:
-            for separate, part in zip(SEPARATE, value.chunk(3), strict=True):
-                weights[name.replace(FUSED, separate)] = part.clone()
-        else:
-            weights[name] = value.clone()
-    return weights
-
-
-@torch.no_grad()
-def set_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Copies canonically named weights into a model.
-
-    Raises:
-        ModelError: names or shapes are not exactly those of the model.
-    """
-    expected = {name: value.shape for name, value in canonical_weights(model).items()}
-    found = {name: value.shape for name, value in weights.items()}
-    for name in sorted(expected.keys() ^ found.keys()):
-        raise ModelError(f"weight {name}: {'missing' if name in expected else 'not part of this model'}")
-    for name, shape in expected.items():
-        if found[name] != shape:
-            raise ModelError(f"weight {name}: has shape {list(found[name])}, must have {list(shape)}")
-    for name, parameter in model.named_parameters():
-        if FUSED in name:
-            parameter.copy_(torch.cat([weights[name.replace(FUSED, separate)] for separate in SEPARATE]))
-        else:
-            parameter.copy_(weights[name])
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Reads weights from a safetensors file into a model.
-
-    Raises:
-        ModelError: the file is unreadable or does not fit the model.
-    """
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: {error}") from error
-    try:
-        set_weights(model, weights)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error

@@ -59,7 +59,7 @@ class Transformer(nn.Module):
         rounded = norm == "post"
         self.source_embedding = Embedding(source, positions, settings.dropout, rounded)
         self.target_embedding = Embedding(target, positions, settings.dropout, rounded)
-        n_encoder, n_decoder = settings.encoder_layers or settings.layers, settings.decoder_layers or settings.layers
+        n_encoder, n_decoder = settings.stacks
         self.encoder = nn.ModuleList(SelfAttentionLayer(settings) for _ in range(n_encoder))
         self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(n_decoder))
         self.encoder_norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()

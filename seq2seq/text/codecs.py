@@ -10,6 +10,7 @@ from typing import Protocol
 import sentencepiece
 
 from seq2seq.errors import ModelError
+from seq2seq.files import parse_json
 from seq2seq.text.ids import EOS, SPECIAL_IDS, UNK
 
 # SentencePiece writes a space as U+2581. A lossless tokenizer must keep one that stands in the text itself apart.
@@ -173,7 +174,7 @@ class CharacterCodec:
 
     def __init__(self, content: bytes) -> None:
         self.content = content
-        self._pieces = [str(json.loads(line)) for line in content.decode().split("\n")[:-1]]
+        self._pieces = [str(parse_json(line)) for line in content.decode().split("\n")[:-1]]
         if self._pieces[: len(SPECIAL_IDS)] != [f"<{name}>" for name in SPECIAL_IDS]:
             raise ModelError(f"tokenizer: the first pieces must be {', '.join(SPECIAL_IDS)}")
         self._ids = {piece: i for i, piece in enumerate(self._pieces) if len(piece) == 1}

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from seq2seq.errors import ModelError
+from seq2seq.files import check_head
 from seq2seq.text.ids import EOS, IdRows, Ids, spans
 from seq2seq.text.tokenizer import Tokenizer
 
@@ -90,9 +91,10 @@ class Shortlist:
         """
         path = folder / SHORTLIST
         try:
+            check_head(path)
             arrays = load_file(path)
             found = cls(arrays["frequent"], arrays["offsets"], arrays["targets"], tokenizer.target_vocab_size)
-        except (OSError, SafetensorError, KeyError) as error:
+        except (OSError, ValueError, SafetensorError, KeyError) as error:
             raise ModelError(f"{path}: not usable: {error}; make it anew with seq2seq-shortlist") from error
         if not found.fits(tokenizer):
             raise ModelError(f"{path}: is for another vocabulary than the model's; make it anew with seq2seq-shortlist")
@@ -108,6 +110,7 @@ class Shortlist:
             len(self.offsets) == tokenizer.source_vocab_size + 1
             and self.offsets[0] == 0
             and self.offsets[-1] == len(self.targets)
+            and self.offsets.min() >= 0
             and bool((np.diff(self.offsets) >= 0).all())
             and bool((np.diff(self.frequent) > 0).all())
             and self.frequent[:special].tolist() == list(range(special))

@@ -14,7 +14,9 @@ import sentencepiece
 
 from seq2seq.config import AnyTokenizerSettings, GPTTokenizerSettings, TokenizerSettings
 from seq2seq.errors import DataError, ModelError
+from seq2seq.files import read_bytes, read_json
 from seq2seq.text.codecs import ESCAPES, ByteCodec, CharacterCodec, Codec, SentencePieceCodec
+from seq2seq.text.foreign import try_in_child
 from seq2seq.text.gpt2 import GPT2Codec
 from seq2seq.text.ids import BOS, EOS, PAD, SPECIAL_IDS, UNK, IdRows, Ids
 from seq2seq.text.lines import is_blank, one_line
@@ -26,6 +28,12 @@ FILES = {
     "bytes": (["bytes.txt"], ["source.bytes", "target.bytes"]),
     "gpt2": (["bpe.json"], ["source.json", "target.json"]),
 }
+
+# Libraries of which a damaged or hostile file may crash the process.
+FOREIGN = {"sentencepiece": "sentencepiece", "gpt2": "tokenizers"}
+
+# Bytes that such a file may have. 256,000 subwords take 6 MB; a list of characters takes up to 50 times its size.
+LARGEST = {"sentencepiece": 2**25, "gpt2": 2**25, "characters": 2**20, "bytes": 0}
 
 # Where running text may be cut without changing its tokens: in front of a line break behind a visible character.
 # SentencePiece has a token of its own for it, GPT-2 cuts there too, before it looks for pairs to merge.
@@ -226,11 +234,17 @@ class Tokenizer:
             ModelError: a file is missing or is not what it should be.
         """
         try:
-            content: dict[str, Any] = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-            models = [(folder / Path(name).name).read_bytes() for name in content["models"]]
+            content: dict[str, Any] = read_json(folder / "tokenizer.json")
+            kind, names = content["type"], content["models"]
+            if names not in FILES[kind]:
+                raise ValueError(f"models must be {' or '.join(map(str, FILES[kind]))}")
+            models = [read_bytes(folder / name, LARGEST[kind]) for name in names]
+            if kind in FOREIGN:
+                for model in models:
+                    try_in_child(FOREIGN[kind], model)
             languages = [str(language) for language in content.get("languages", [])]
-            tokenizer = cls(models, content["type"], bool(content["lossless"]), languages)
-        except (OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
+            tokenizer = cls(models, kind, bool(content["lossless"]), languages)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ModelError) as error:
             raise ModelError(f"{folder}: not a usable tokenizer: {error}") from error
         if tokenizer.hash() != content.get("hash"):
             raise ModelError(f"{folder}: the tokenizer's models do not match the hash in tokenizer.json")

@@ -1,6 +1,5 @@
 """Checkpoints: a model folder with the optimizer and the state of the run beside it."""
 
-import json
 import logging
 import os
 from dataclasses import asdict, dataclass, field
@@ -8,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from pydantic import TypeAdapter
 from torch import Tensor
 
-from seq2seq.config import Settings, differences, settings_from_dict
+from seq2seq.config import Settings, differences
 from seq2seq.data.pools import Position
-from seq2seq.errors import DamagedError, ModelError, RecipeError, RunError, Seq2SeqError
+from seq2seq.errors import DamagedError, ModelError, RunError, Seq2SeqError
 from seq2seq.files import (
     MANIFEST,
     atomic_folder,
     is_whole,
+    read_json,
     recover,
     remove_folder,
     verify_manifest,
@@ -25,13 +25,20 @@ from seq2seq.files import (
 )
 from seq2seq.model.device import Precision
 from seq2seq.model.folder import (
+    WEIGHTS,
     AnyTrained,
-    canonical_weights,
+    ModelConfig,
     checkpoint_folder,
     checkpoint_folders,
     checkpoint_step,
     load_any,
     save_model,
+)
+from seq2seq.model.weights import (
+    canonical_weights,
+    check_shapes,
+    load_tensors,
+    read_shapes,
     save_tensors,
     set_weights,
 )
@@ -40,6 +47,8 @@ from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train.update import Updater
 
 log = logging.getLogger(__name__)
+
+STATE = "state.json"
 
 # Where files lie and when they are written does not change what a run computes; what they hold has a fingerprint.
 FREE_KEYS = frozenset({"output", "data.root", "data.cache", "train.background_save"})
@@ -150,7 +159,7 @@ def write_checkpoint(run: Path, taken: Snapshot) -> None:
         save_model(temporary, taken.trained, taken.weights)
         for file, tensors in taken.tensors.items():
             save_tensors(tensors, temporary / file)
-        write_json(temporary / "state.json", taken.state)
+        write_json(temporary / STATE, taken.state)
     *older, _ = checkpoint_folders(run)
     # Where a signal stopped the run must not change which checkpoints are averaged at its end.
     regular = [path for path in older if _is_regular(path, settings.checkpoint_every)]
@@ -167,7 +176,7 @@ def _is_regular(path: Path, every: int) -> bool:
     if checkpoint_step(path) % every:
         return False
     try:
-        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        state = read_json(path / STATE)
         return not state["progress"].get("bad_steps")
     except (OSError, ValueError, KeyError):
         return True  # damaged; it is set aside when it is read
@@ -266,10 +275,16 @@ def last_whole_checkpoints(run: Path, last: int) -> list[Path]:
 
 
 def average_weights(folders: list[Path]) -> dict[str, Tensor]:
-    """Returns the mean of the weights of several checkpoints, summed in float64."""
+    """Returns the mean of the weights of several checkpoints, summed in float64.
+
+    Raises:
+        ModelError: they are of different models.
+    """
     total: dict[str, Tensor] = {}
+    shapes = read_shapes(folders[0] / WEIGHTS)
     for folder in folders:
-        for name, value in load_file(folder / "model.safetensors").items():
+        check_shapes(folder / WEIGHTS, shapes)
+        for name, value in load_tensors(folder / WEIGHTS).items():
             total[name] = total[name] + value.double() if name in total else value.double()
     return {name: (value / len(folders)).float() for name, value in total.items()}
 
@@ -279,14 +294,11 @@ def _read(path: Path) -> Checkpoint:
     if not (path / MANIFEST).exists():
         raise DamagedError(f"{path / MANIFEST}: missing")
     names = verify_manifest(path)
+    config = ModelConfig.load(path)
+    settings = config.recipe(path)
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        place = state["progress"]["position"]
-        position = Position(**{**place, "rows": tuple(map(tuple, place.get("rows", ())))})
-        progress = Progress(**{**state["progress"], "position": position})
-        settings = settings_from_dict(config["settings"], str(path / "config.json"))
-        longest = int(config.get("max_source_length", 0))
-        return Checkpoint(path, progress, settings, state["conditions"], longest, names)
-    except (ValueError, KeyError, TypeError, RecipeError) as error:
+        state = read_json(path / STATE)
+        progress = TypeAdapter(Progress).validate_python(state["progress"])
+        return Checkpoint(path, progress, settings, dict(state["conditions"]), config.max_source_length, names)
+    except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: whole, but not of this program's making or version: {error}") from error

@@ -18,15 +18,8 @@ from seq2seq.errors import ModelError, RunError, TooLargeError
 from seq2seq.files import atomic_folder, lock, whole_file
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import TRAINING_WIDTH, choose_precision
-from seq2seq.model.folder import (
-    canonical_weights,
-    checkpoint_folder,
-    checkpoint_folders,
-    find_model,
-    load_weights,
-    save_model,
-    set_weights,
-)
+from seq2seq.model.folder import WEIGHTS, checkpoint_folder, checkpoint_folders, find_model, save_model
+from seq2seq.model.weights import canonical_weights, load_weights, set_weights
 from seq2seq.train.checkpoint import (
     Checkpoint,
     Progress,
@@ -389,7 +382,7 @@ class Trainer:
             self._validate("average")
         more: dict[str, Any] = {"best_" + train.best_metric: progress.best_value, "best_step": progress.best_step}
         if tester := self.task.tester(self.device_tokens, self.precision):
-            load_weights(self.model, find_model(self.folder) / "model.safetensors")
+            load_weights(self.model, find_model(self.folder) / WEIGHTS)
             found, texts = tester.test()
             values = {f"test/{name}": value for name, value in found.items()}
             self.monitor.event(progress.step, progress.seconds, values)

@@ -6,6 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.config import AnyTrainSettings
+from seq2seq.errors import ModelError
+
+STEP = "step"
+STATES = (STEP, "exp_avg", "exp_avg_sq")  # what Adam keeps of each parameter
 
 
 def build_optimizer(model: nn.Module, settings: AnyTrainSettings) -> torch.optim.Optimizer:
@@ -59,11 +63,17 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
 
 
 def set_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Restores what `optimizer_tensors` returned."""
+    """Restores what `optimizer_tensors` returned.
+
+    Raises:
+        ModelError: a tensor is none of this model's, or has another shape.
+    """
     parameters = dict(model.named_parameters())
     for key, value in tensors.items():
-        name, what = key.rsplit("/", 1)
-        parameter = parameters[name]
+        name, _, what = key.rpartition("/")
+        parameter = parameters.get(name)
+        if parameter is None or what not in STATES or value.shape != (() if what == STEP else parameter.shape):
+            raise ModelError(f"{key}: {list(value.shape)} is not part of this model's optimizer")
         if not parameter.requires_grad:  # frozen since the checkpoint
             continue
         # A copy: loaded tensors are mapped to a file that pruning deletes. Fused Adam keeps `step` on the device too.

@@ -120,8 +120,9 @@ class TranslationTask:
     def held_per_token(self) -> int:
         """A layer keeps about 14 rows of width D and 2 of width F (20 and 2 in the decoder), the loss 3 of width V."""
         sizes = self.settings.model
-        encoder = (sizes.encoder_layers or sizes.layers) * (14 * sizes.d_model + 2 * sizes.d_feedforward)
-        decoder = (sizes.decoder_layers or sizes.layers) * (20 * sizes.d_model + 2 * sizes.d_feedforward)
+        n_encoder, n_decoder = sizes.stacks
+        encoder = n_encoder * (14 * sizes.d_model + 2 * sizes.d_feedforward)
+        decoder = n_decoder * (20 * sizes.d_model + 2 * sizes.d_feedforward)
         return encoder + decoder + 3 * self.tokenizer.target_vocab_size
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from seq2seq.config import Settings, TranslationSettings
@@ -17,7 +16,8 @@ from seq2seq.data.order import Step
 from seq2seq.data.permutation import derive_seed
 from seq2seq.errors import TooLargeError, is_out_of_memory
 from seq2seq.model.device import Precision, autocast
-from seq2seq.model.folder import canonical_weights, load_weights
+from seq2seq.model.folder import WEIGHTS
+from seq2seq.model.weights import canonical_weights, load_tensors, load_weights
 from seq2seq.train.compiled import compiled
 from seq2seq.train.distributed import Ranks
 from seq2seq.train.ema import MovingAverage
@@ -197,13 +197,17 @@ class Updater:
         return found
 
     def restore(self, folder: Path) -> None:
-        """Reads weights and what `tensors` returned from a verified checkpoint."""
-        load_weights(self.model, folder / "model.safetensors")
-        set_optimizer_tensors(self.model, self.optimizer, load_file(folder / OPTIMIZER))
+        """Reads weights and what `tensors` returned from a verified checkpoint.
+
+        Raises:
+            ModelError: they do not fit the model.
+        """
+        load_weights(self.model, folder / WEIGHTS)
+        set_optimizer_tensors(self.model, self.optimizer, load_tensors(folder / OPTIMIZER))
         if self.average:
             saved = folder / AVERAGE  # missing if the average was switched on later: it then starts here
             with self.average.applied():
-                load_weights(self.model, saved if saved.exists() else folder / "model.safetensors")
+                load_weights(self.model, saved if saved.exists() else folder / WEIGHTS)
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ from seq2seq.data.batch import Batch
 from seq2seq.decode.translator import EXTRA_LENGTH, Translator, _queues
 from seq2seq.errors import ModelError, RecipeError
 from seq2seq.files import atomic_folder
-from seq2seq.model.folder import TrainedModel, build_model, canonical_weights, find_model, load_model, save_model
+from seq2seq.model.folder import TrainedModel, build_model, find_model, load_model, save_model
+from seq2seq.model.weights import canonical_weights
 from seq2seq.text.ids import EOS, PAD
 from seq2seq.text.sentences import split_sentences
 from seq2seq.text.tokenizer import Tokenizer

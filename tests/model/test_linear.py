@@ -11,10 +11,10 @@ from seq2seq.config import GPTSettings, ModelSettings
 from seq2seq.errors import Seq2SeqError
 from seq2seq.model import linear as module
 from seq2seq.model.device import autocast, choose_precision, product_dtype
-from seq2seq.model.folder import canonical_weights
 from seq2seq.model.gpt import GPT
 from seq2seq.model.linear import Int8Product, Linear, prepare_for_decoding, project
 from seq2seq.model.transformer import Transformer
+from seq2seq.model.weights import canonical_weights
 
 CPU = torch.device("cpu")
 

@@ -103,7 +103,7 @@ def test_a_tokenizer_that_is_not_byte_level_is_refused() -> None:
     words = tokenizers.Tokenizer(
         tokenizers.models.BPE({piece: i for i, piece in enumerate(["\xc0", "\xc1", "\xf5", END])}, [])
     )
-    with pytest.raises(ModelError, match="not GPT-2's: it does not cut text into bytes"):
+    with pytest.raises(ModelError, match="not GPT-2's: its pre_tokenizer is not ByteLevel"):
         GPT2Codec(words.to_str().encode())
 
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from seq2seq.config import ModelSettings
 from seq2seq.errors import Seq2SeqError
-from seq2seq.model.folder import FUSED, TrainedModel
+from seq2seq.model.folder import TrainedModel
 from seq2seq.model.transformer import Transformer
+from seq2seq.model.weights import FUSED
 from seq2seq.text.ids import BOS, EOS, PAD
 
 NAMES = {  # ours, theirs, and which axis of a matrix is the stream of width D that goes through all layers

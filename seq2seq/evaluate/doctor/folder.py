@@ -1,6 +1,5 @@
 """What a model folder or run folder holds and whether it is whole, without loading the model."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -8,17 +7,17 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
-from seq2seq.config import Settings, settings_from_dict, settings_to_yaml
+from seq2seq.config import Settings, settings_to_yaml
 from seq2seq.errors import ModelError, Seq2SeqError
-from seq2seq.files import FORMAT_VERSION, MANIFEST, file_fault, read_manifest, sha256
-from seq2seq.model.folder import checkpoint_folders, find_model
+from seq2seq.files import FORMAT_VERSION, MANIFEST, file_fault, read_json, read_manifest, sha256
+from seq2seq.model.folder import CONFIG, TOKENIZER, WEIGHTS, ModelConfig, checkpoint_folders, find_model
+from seq2seq.model.weights import read_shapes
 from seq2seq.text.ids import SPECIAL_IDS
 from seq2seq.text.shortlist import SHORTLIST, Shortlist
 from seq2seq.text.tokenizer import Tokenizer
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
 HASH = 16  # hex digits that are shown of a hash
 
 
@@ -89,19 +88,18 @@ def inspect_folder(path: Path) -> Folder:
     else:
         folder = Folder(path)
     _files(folder)
-    content: dict[str, Any] = {}
+    config = None
     with _noting(folder, CONFIG):
-        content = json.loads((folder.path / CONFIG).read_text(encoding="utf-8"))
-    with _noting(folder, CONFIG):
-        settings = settings_from_dict(content["settings"], str(folder.path / CONFIG))
+        config = ModelConfig.load(folder.path)
+        settings = config.recipe(folder.path)
         folder.settings, folder.chosen = settings_to_yaml(settings), settings_to_yaml(settings, defaults=False)
-        folder.facts |= _model_facts(settings, content)
+        folder.facts |= _model_facts(settings, config)
     with _noting(folder, WEIGHTS):
         folder.parameters = count_parameters(folder.path / WEIGHTS)
     with _noting(folder, "tokenizer"):
         tokenizer = Tokenizer.load(folder.path / "tokenizer")
         folder.facts |= _tokenizer_facts(tokenizer, folder.path)
-        if content and tokenizer.hash() != content.get("tokenizer_hash"):
+        if config and tokenizer.hash() != config.tokenizer_hash:
             folder.faults.append(f"{folder.path}: the model was trained with another tokenizer than the one beside it")
         if (folder.path / SHORTLIST).exists():
             folder.facts["shortlist"] = _shortlist(folder.path, tokenizer)
@@ -157,23 +155,23 @@ def _files(folder: Folder) -> None:
 def _run_facts(path: Path) -> dict[str, str]:
     """Returns what a run folder says of its training."""
     try:
-        status = json.loads((path / "status.json").read_text(encoding="utf-8"))
+        status = read_json(path / "status.json")
         return {"run": f"{path}: {status['state']} at step {int(status['step']):,}"}
     except (OSError, ValueError, LookupError, TypeError):
         return {"run": f"{path}: no status.json that can be read"}
 
 
-def _model_facts(settings: Settings, content: dict[str, Any]) -> dict[str, str]:
+def _model_facts(settings: Settings, config: ModelConfig) -> dict[str, str]:
     """Returns what config.json says of a model."""
     facts: dict[str, str] = {"task": settings.task}
     if settings.task == "translation":
         data = settings.data
         pairs = dict.fromkeys("-".join(data.languages(corpus)) for corpus in data.train)
         facts["languages"] = ", ".join(pairs)
-        facts["longest source"] = f"{int(content['max_source_length']):,} tokens, end of sentence included"
+        facts["longest source"] = f"{config.max_source_length:,} tokens, end of sentence included"
     model = settings.model.model_dump(exclude_defaults=False)
     facts["model"] = ", ".join(f"{key} {value}" for key, value in model.items() if value is not None)
-    facts["settings hash"] = str(content.get("settings_hash"))[:HASH]
+    facts["settings hash"] = config.settings_hash[:HASH]
     return facts
 
 
@@ -181,19 +179,17 @@ def count_parameters(path: Path) -> dict[str, int]:
     """Returns the number of parameters of each part of a model, from the head of its weights.
 
     Raises:
-        SafetensorError: it is no safetensors file, or cut off.
-        OSError: it cannot be read.
+        ModelError: it is no file of weights, or cut off.
     """
     parts: dict[str, int] = {}
-    with safe_open(path, framework="numpy") as weights:
-        for name in sorted(weights.keys()):
-            part = name.split(".")[0].replace("_", " ")
-            parts[part] = parts.get(part, 0) + prod(weights.get_slice(name).get_shape())
+    for name, shape in sorted(read_shapes(path).items()):
+        part = name.split(".")[0].replace("_", " ")
+        parts[part] = parts.get(part, 0) + prod(shape)
     return parts
 
 
 def _tokenizer_facts(tokenizer: Tokenizer, folder: Path) -> dict[str, str]:
-    kind = json.loads((folder / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8"))
+    kind = read_json(folder / TOKENIZER / "tokenizer.json")
     sizes = f"{tokenizer.source_vocab_size:,}"
     if not tokenizer.shared:
         sizes += f" source and {tokenizer.target_vocab_size:,} target"

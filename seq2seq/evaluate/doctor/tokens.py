@@ -1,19 +1,18 @@
 """How a tokenizer cuts a corpus: tokens a word, characters it does not know, what becomes too long."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from seq2seq.config import DataSettings, TranslationSettings, settings_from_dict
+from seq2seq.config import DataSettings, TranslationSettings
 from seq2seq.data.store import LENGTH_RATIO, TOO_LONG, Limits, drop_reasons
 from seq2seq.evaluate.doctor.checks import SHOWN, Finding, find
 from seq2seq.evaluate.doctor.rows import examples_of, side_name
 from seq2seq.evaluate.doctor.scan import Scanned
 from seq2seq.files import verify_manifest
-from seq2seq.model.folder import find_model
+from seq2seq.model.folder import TOKENIZER, ModelConfig, find_model
 from seq2seq.text.ids import UNK, IdRows
 from seq2seq.text.tokenizer import Tokenizer
 
@@ -58,10 +57,9 @@ def find_cutter(path: str) -> Cutter:
     if not (folder / "tokenizer.json").is_file():
         model = find_model(folder)
         verify_manifest(model)
-        content = json.loads((model / "config.json").read_text(encoding="utf-8"))
-        settings = settings_from_dict(content["settings"], str(model / "config.json"))
+        settings = ModelConfig.load(model).recipe(model)
         limits = settings.data if isinstance(settings, TranslationSettings) else limits
-        folder = model / "tokenizer"
+        folder = model / TOKENIZER
     return Cutter(path, Tokenizer.load(folder), limits)
 
 
