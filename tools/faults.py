@@ -16,13 +16,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what is promised bit for bit is promised on the CPU
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from bench.report import machine_facts
+from bench.report import Here, machine_facts
 from inject.check import Check, Result, run_check
 from inject.damage import BitFlips, Truncation
 from inject.full_disk import DiskFull
@@ -54,14 +53,6 @@ CHECKS: dict[str, type[Check]] = {
         Memory,
     )
 }
-
-
-@dataclass(frozen=True)
-class Here:
-    """Where the checks run, for the facts about the machine."""
-
-    device: str = "cpu"
-    threads: int = 1
 
 
 def main() -> int:

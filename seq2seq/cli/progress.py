@@ -9,7 +9,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from seq2seq.decode.bulk import Tally
+from seq2seq.decode.tally import Tally
 
 FIRST, EVERY = 10.0, 60.0  # seconds until the first line, and between two others
 REFRESH = 0.5  # seconds between two states of a bar

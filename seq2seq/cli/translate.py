@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seq2seq.cli.progress import Progress
-    from seq2seq.decode.bulk import BulkTranslation, Tally
+    from seq2seq.decode.bulk import BulkTranslation
     from seq2seq.decode.shards import Shard
+    from seq2seq.decode.tally import Tally
     from seq2seq.decode.translator import Translator
 
 
@@ -148,8 +149,9 @@ def _translate(
     from pathlib import Path
 
     from seq2seq.cli.progress import Progress
-    from seq2seq.decode.bulk import BulkTranslation, Tally
+    from seq2seq.decode.bulk import BulkTranslation
     from seq2seq.decode.shards import finished_shard, manifest_of, shard_of
+    from seq2seq.decode.tally import State
     from seq2seq.decode.translator import STREAM_LINES
     from seq2seq.files import is_plain
     from seq2seq.text.inputs import open_text
@@ -160,7 +162,7 @@ def _translate(
         job, manifest = job | identity, manifest_of(Path(output))
         if finished := finished_shard(Path(output), job, resume):
             click.echo(f"{output}: shard {shard} is finished already", err=True)
-            return Tally(**finished["tally"])
+            return State.of(finished).tally
     typed = source is None and sys.stdin.isatty()
     quiet = typed or (output is None and sys.stdout.isatty())
     with open_text(Path(source) if source else None, span) as text, Progress(quiet) as progress:

@@ -25,6 +25,7 @@ from seq2seq.config.recipe import (
     settings_to_yaml,
 )
 from seq2seq.config.schema import is_key
+from seq2seq.config.section import first_fault
 from seq2seq.config.tasks import TASKS, Settings
 from seq2seq.config.translation import (
     DataSettings,
@@ -72,6 +73,7 @@ __all__ = [
     "differences",
     "editor_schema",
     "explain",
+    "first_fault",
     "is_key",
     "leaves",
     "load_recipe",

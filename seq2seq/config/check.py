@@ -20,6 +20,7 @@ from seq2seq.config.schema import (
 from seq2seq.config.tasks import DEFAULT_TASK, TASKS, Settings
 from seq2seq.config.tree import Fault, RecipeFaults, Tree, dotted
 
+_EXPLAINED = 300  # errors; whoever has more has not written a recipe
 _LIMITS = {
     "greater_than_equal": "ge",
     "greater_than": "gt",
@@ -66,9 +67,9 @@ def _without_null_sections(values: dict[str, Any], shape: Shape) -> dict[str, An
 
 
 def _faults(error: ValidationError, tree: Tree, task: str) -> list[Fault]:
-    """Returns one fault for each key, though a union reports one error for each of its members."""
+    """Returns one fault for each key, though a union reports one error for each of its members; the first of many."""
     found: dict[KeyPath, tuple[int, Fault]] = {}
-    for details in error.errors(include_url=False):
+    for details in error.errors(include_url=False)[:_EXPLAINED]:
         rank, path, message = _describe(details, tree, task)
         if path not in found or rank < found[path][0]:
             found[path] = (rank, Fault(tree.place(path), dotted(path), message))

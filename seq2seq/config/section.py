@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 
@@ -41,6 +41,13 @@ DropRate = Annotated[float, Field(ge=0, le=0.9)]
 Count = Annotated[int, Field(ge=1)]
 Precision = Literal["auto", "fp32", "bf16"]
 DecodePrecision = Literal["auto", "fp32", "bf16", "int8"]
+
+
+def first_fault(error: ValidationError) -> str:
+    """Returns where in something stored, and what, is wrong first."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def conflict(reason: str, *keys: str) -> PydanticCustomError:

@@ -15,6 +15,8 @@ from seq2seq.errors import RecipeError
 
 Value = str | None | list[Any] | dict[str, Any]
 
+_MOST = 10_000  # keys, values and beginnings and ends of lists; PyYAML reads some ten thousand a second
+_SHOWN = 100  # faults that a message tells
 _DEEPEST = 20  # levels; a recipe has 4, and a composer that recurses would meet Python's limit at some hundred
 
 
@@ -44,14 +46,15 @@ class Fault:
 
 
 class RecipeFaults(RecipeError):
-    """All faults of a recipe, in the order of the file; `faults` and `errors` hold them one by one."""
+    """Faults of a recipe, in the order of the file; `faults` and `errors` hold them one by one."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         """Sort the faults and join them to a message of one line each."""
         ordered = sorted(faults, key=lambda fault: fault.place.order)
         self.faults = ordered
         self.errors = [str(fault) for fault in ordered]
-        super().__init__("\n".join(self.errors))
+        more = [f"and {len(ordered) - _SHOWN:,} more"] if len(ordered) > _SHOWN else []
+        super().__init__("\n".join(self.errors[:_SHOWN] + more))
 
 
 @dataclass
@@ -137,8 +140,10 @@ def _line(event: yaml.Event) -> int:
 def _unwanted(text: str) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     depth = documents = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for number, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
         line = _line(event)
+        if number == _MOST:
+            return [*found, (line, f"holds more than {_MOST} keys and values, which no recipe does")]
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         documents += isinstance(event, yaml.DocumentStartEvent)
         if depth > _DEEPEST:

@@ -2,51 +2,21 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import torch
 
 from seq2seq import __version__
+from seq2seq.decode.tally import State, Tally
 from seq2seq.decode.translator import STREAM_LINES, Translation, Translator
 from seq2seq.errors import Seq2SeqError
 from seq2seq.memory import release_freed_memory
-from seq2seq.text.inputs import Place, TextInput
+from seq2seq.text.inputs import TextInput
 
 CHUNK_BYTES = 2**22  # of text that is held at once, a longer line excepted
 HOPELESS = 100  # lines that fail, none having succeeded, after which no other is tried
 
 Write = Callable[[bytes, Mapping[str, Any]], None]  # takes a block of lines, and what is needed to go on behind it
-
-
-@dataclass
-class Tally:
-    """What has become of the lines so far.
-
-    Attributes:
-        lines: all of them.
-        translated: those that are neither blank nor failed.
-        split: those that were longer than what the model was trained on.
-        truncated: those whose translation was ended at its longest length.
-        failed: those that could not be translated and are empty.
-        tokens: of the translations, end of sentence not counted.
-    """
-
-    lines: int = 0
-    translated: int = 0
-    split: int = 0
-    truncated: int = 0
-    failed: int = 0
-    tokens: int = 0
-
-    def add(self, translation: Translation) -> None:
-        """Counts a line."""
-        self.lines += 1
-        self.translated += bool(translation.candidates)
-        self.split += translation.parts > 1
-        self.truncated += translation.truncated
-        self.failed += translation.error is not None
-        self.tokens += len(translation.candidates[0].tokens) if translation.candidates else 0
 
 
 class Watcher(Protocol):
@@ -85,8 +55,9 @@ class BulkTranslation:
 
     def go_on(self, state: Mapping[str, Any]) -> bool:
         """Goes on behind what another process has done; says whether the input begins with what that has read."""
-        self.tally = Tally(**state["tally"])
-        return self._source.skip(Place(**state["read"]))
+        before = State.of(state)
+        self.tally = before.tally
+        return self._source.skip(before.read)
 
     def run(self, write: Write, watcher: Watcher) -> None:
         """Translates what is left of the input.
@@ -126,7 +97,7 @@ class BulkTranslation:
         return text.encode("utf-8", "replace") + b"\n"
 
     def _state(self) -> dict[str, Any]:
-        return {"start": self._source.start, "read": asdict(self._source.place), "tally": asdict(self.tally)}
+        return State(start=self._source.start, read=self._source.place, tally=self.tally).model_dump()
 
     def _refuse_failure(self, n: int) -> None:
         """Gives up if lines, this many or more, have failed and none has not."""

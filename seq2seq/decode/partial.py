@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import json
 import os
 import shutil
 import time
@@ -10,14 +9,37 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import BaseModel, NonNegativeInt, ValidationError
+
+from seq2seq.config import first_fault
 from seq2seq.errors import RunError
 from seq2seq.files import read_json, sha256, sync, write_json
 from seq2seq.text.compression import compressed
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Literal[1] = 1
 COMMIT_SECONDS = 1.0  # between two entries of the journal at the least: each waits for the disk
+
+
+class Journal(BaseModel, strict=True):
+    """What stands beside a file that is being written.
+
+    Attributes:
+        format_version: of the journal.
+        finished: whether the file is whole.
+        bytes: of the file that are safe on the disk.
+        sha256: of the whole file, hex digits.
+        state: what its writer needs to go on.
+        job: what the file is made of, and how.
+    """
+
+    format_version: Literal[1] = FORMAT_VERSION
+    finished: bool
+    bytes: NonNegativeInt
+    sha256: str | None = None
+    state: dict[str, Any] | None
+    job: dict[str, Any]
 
 
 class PartialFile:
@@ -56,7 +78,7 @@ class PartialFile:
         self._done: tuple[int, dict[str, Any] | None] = 0, None
         self._committed = -COMMIT_SECONDS
         journal = self._read_journal() if resume else None
-        if journal and journal["finished"] and not self.part.exists() and self._is_whole(journal):
+        if journal and journal.finished and not self.part.exists() and self._is_whole(journal):
             self._restore(journal)
             self._keep_journal()
             return
@@ -114,7 +136,7 @@ class PartialFile:
             self._file.close()
             raise RunError(f"{self.part}: another process is writing it") from None
 
-    def _read_journal(self) -> dict[str, Any] | None:
+    def _read_journal(self) -> Journal | None:
         """Returns what another writer has left of the same job.
 
         Raises:
@@ -122,18 +144,18 @@ class PartialFile:
         """
         with suppress(FileNotFoundError):
             journal = read_journal(self._journal)
-            refuse_other_job(str(self.part), journal["job"], self._job)
+            refuse_other_job(str(self.part), journal.job, self._job)
             return journal
         return None
 
-    def _go_on(self, journal: dict[str, Any] | None) -> None:
+    def _go_on(self, journal: Journal | None) -> None:
         """Cuts the part file back to what the journal vouches for, or to nothing."""
         found = os.fstat(self._file.fileno()).st_size
         self.replaces = 0 if journal else found
         if journal:
-            if found < journal["bytes"]:
+            if found < journal.bytes:
                 raise RunError(
-                    f"{self.part}: has {found:,} bytes, fewer than the {journal['bytes']:,} that were safe; start over "
+                    f"{self.part}: has {found:,} bytes, fewer than the {journal.bytes:,} that were safe; start over "
                     "without --resume"
                 )
             self._restore(journal)
@@ -142,12 +164,12 @@ class PartialFile:
         self._file.truncate(self._done[0])
         self._file.seek(self._done[0])
 
-    def _restore(self, journal: dict[str, Any]) -> None:
-        self._done, self.finished = (journal["bytes"], journal["state"]), journal["finished"]
+    def _restore(self, journal: Journal) -> None:
+        self._done, self.finished = (journal.bytes, journal.state), journal.finished
 
-    def _is_whole(self, journal: dict[str, Any]) -> bool:
+    def _is_whole(self, journal: Journal) -> bool:
         """Says whether a crash fell behind the renaming of the file."""
-        return self._path.is_file() and sha256(self._path) == journal["sha256"]
+        return self._path.is_file() and sha256(self._path) == journal.sha256
 
     def _append(self, data: bytes) -> None:
         try:
@@ -163,10 +185,9 @@ class PartialFile:
         """Makes all that has been written safe, and the journal say so."""
         os.fsync(self._file.fileno())
         n_bytes, state = self._done
-        record: dict[str, Any] = {"format_version": FORMAT_VERSION, "finished": self.finished, "bytes": n_bytes}
-        if self.finished:
-            record["sha256"] = sha256(self.part)
-        write_json(self._journal, {**record, "state": state, "job": self._job})
+        whole = sha256(self.part) if self.finished else None
+        journal = Journal(finished=self.finished, bytes=n_bytes, sha256=whole, state=state, job=self._job)
+        write_json(self._journal, journal.model_dump())
         self._committed = time.monotonic()
 
     def _finish(self) -> None:
@@ -200,7 +221,7 @@ class PartialFile:
             error.add_note(f"what has been done is in {self.part}; the same command with --resume goes on behind it")
 
 
-def read_journal(path: Path) -> dict[str, Any]:
+def read_journal(path: Path) -> Journal:
     """Returns the journal of a file, or the manifest that it has become.
 
     Raises:
@@ -208,11 +229,10 @@ def read_journal(path: Path) -> dict[str, Any]:
         RunError: it is not what it should be.
     """
     try:
-        journal: dict[str, Any] = read_json(path)
-        if journal["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"has format version {journal['format_version']}")
-        return {"sha256": None, **{key: journal[key] for key in ("finished", "bytes", "state", "job")}, **journal}
-    except (ValueError, KeyError, TypeError) as error:
+        return Journal.model_validate(read_json(path))
+    except ValidationError as error:
+        raise RunError(f"{path}: not usable: {first_fault(error)}") from error
+    except ValueError as error:
         raise RunError(f"{path}: not usable: {error}") from error
 
 

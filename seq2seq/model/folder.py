@@ -18,6 +18,7 @@ from seq2seq.config import (
     LanguageModelSettings,
     Settings,
     TranslationSettings,
+    first_fault,
     settings_from_dict,
     settings_hash,
 )
@@ -154,9 +155,7 @@ class ModelConfig(BaseModel, strict=True):
         try:
             return cls.model_validate(read_json(path))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise ModelError(f"{path}: not usable: {where}: {first['msg']}") from error
+            raise ModelError(f"{path}: not usable: {first_fault(error)}") from error
         except (OSError, ValueError) as error:
             raise ModelError(f"{path}: not usable: {error}") from error
 

@@ -252,10 +252,7 @@ class Tokenizer:
 
     def hash(self) -> str:
         """Returns a SHA-256 of all that decides how text is cut."""
-        digest = hashlib.sha256(b"lossless" if self._lossless else b"")
-        for content in self._contents:
-            digest.update(hashlib.sha256(content).digest())
-        return digest.hexdigest()
+        return contents_hash(self._contents, self._lossless)
 
     def _names(self) -> list[str]:
         return FILES[self._kind][0 if self.shared else 1]
@@ -267,6 +264,14 @@ class Tokenizer:
             known = ", ".join(self._tags)
             raise DataError(f"the tokenizer has no tag for the target language {language}; it has {known}")
         return [self._tags[language]]
+
+
+def contents_hash(contents: Sequence[bytes], lossless: bool) -> str:
+    """Returns the hash of a tokenizer with these files."""
+    digest = hashlib.sha256(b"lossless" if lossless else b"")
+    for content in contents:
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
 
 
 def _codec(content: bytes, kind: str, lossless: bool) -> Codec:

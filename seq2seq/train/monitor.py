@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from seq2seq.files import write_json
+from seq2seq.files import parse_json, read_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ def cut_metrics(path: Path, step: int, validated: int) -> None:
     kept = []
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
-            event = json.loads(line)
+            event = parse_json(line.decode())
             again = (*AT_THE_END, "valid/") if event["step"] > validated else AT_THE_END
             if event["step"] <= step and not any(key.startswith(again) for key in event):
                 kept.append(line + b"\n")
@@ -181,7 +181,7 @@ def write_status(folder: Path, state: str, step: int, **more: Any) -> None:
 def read_status(folder: Path) -> dict[str, Any]:
     """Returns what status.json holds; nothing if there is none."""
     try:
-        status: dict[str, Any] = json.loads((folder / "status.json").read_text(encoding="utf-8"))
+        status: dict[str, Any] = read_json(folder / "status.json")
     except (OSError, ValueError):
         return {}
     return status

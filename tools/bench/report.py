@@ -6,6 +6,7 @@ import platform
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
@@ -13,6 +14,14 @@ from typing import Any, Protocol
 import seq2seq
 
 PACKAGES = ("torch", "transformers", "ctranslate2", "numpy")  # whose versions are told
+
+
+@dataclass(frozen=True)
+class Here:
+    """One thread of this machine's processor, as a `Where`."""
+
+    device: str = "cpu"
+    threads: int | None = 1
 
 
 class Where(Protocol):
