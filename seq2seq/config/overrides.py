@@ -3,7 +3,7 @@
 from typing import Any
 
 from seq2seq.config.schema import KeyPath
-from seq2seq.config.tree import Fault, Place, RecipeFaults, Tree, dotted, read_value
+from seq2seq.config.tree import DEEPEST, Fault, Place, RecipeFaults, Tree, dotted, read_value
 
 COMMAND_LINE = "command line"
 
@@ -22,6 +22,9 @@ def override(tree: Tree, argument: str, number: int) -> None:
     if not equals or not all(parts):
         form = "must have the form KEY=VALUE, such as train.learning_rate=6e-4"
         tree.faults.append(Fault(place, "", form))
+        return
+    if len(parts) > DEEPEST:
+        tree.faults.append(Fault(place, "", f"its key has {len(parts):,} parts: no recipe is so deep"))
         return
     try:
         value, added = read_value(text, place)

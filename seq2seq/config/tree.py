@@ -17,7 +17,7 @@ Value = str | None | list[Any] | dict[str, Any]
 
 _MOST = 10_000  # keys, values and beginnings and ends of lists; PyYAML reads some ten thousand a second
 _SHOWN = 100  # faults that a message tells
-_DEEPEST = 20  # levels; a recipe has 4, and a composer that recurses would meet Python's limit at some hundred
+DEEPEST = 20  # levels; a recipe has 4, and a composer that recurses would meet Python's limit at some hundred
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _unwanted(text: str) -> list[tuple[int, str]]:
             return [*found, (line, f"holds more than {_MOST} keys and values, which no recipe does")]
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         documents += isinstance(event, yaml.DocumentStartEvent)
-        if depth > _DEEPEST:
+        if depth > DEEPEST:
             return [*found, (line, "nested too deeply")]
         if documents > 1:
             return [*found, (line, "a second document begins here; a recipe is one")]

@@ -284,7 +284,8 @@ def _check_sizes(settings: Settings, tokenizer: Tokenizer, folder: Path) -> None
         with torch.device("meta"):
             expected = canonical_shapes(build_model(settings, tokenizer))
     except (RuntimeError, OverflowError, TypeError) as error:  # numbers that no tensor can have
-        raise ModelError(f"{folder / CONFIG}: not usable: no model has these sizes: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise ModelError(f"{folder / CONFIG}: not usable: no model has these sizes: {reason}") from error
     check_shapes(path, expected)
 
 

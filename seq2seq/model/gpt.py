@@ -65,9 +65,9 @@ class GPT(nn.Module):
             case "learned":
                 self.position_embedding = nn.Embedding(settings.context, d_model)
             case "sinusoidal":
-                self.sinusoids = SinusoidalPositions(d_model, settings.context)
+                self.sinusoids = SinusoidalPositions(d_model)
             case "rotary":
-                self.sinusoids = SinusoidalPositions(d_model // settings.heads, settings.context)
+                self.sinusoids = SinusoidalPositions(d_model // settings.heads)
         self.dropout = Dropout(settings.dropout)
         self.layers = nn.ModuleList(SelfAttentionLayer(settings) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(d_model) if settings.norm == "pre" else nn.Identity()
@@ -97,10 +97,10 @@ class GPT(nn.Module):
         if past + length > context:
             raise ValueError(f"{past + length} tokens do not fit into a window of {context}")
         positions = torch.arange(past, past + length, device=tokens.device)
-        rotation = self.sinusoids(positions, context) if self.settings.positions == "rotary" else None  # [T, E]
+        rotation = self.sinusoids(positions, past + length) if self.settings.positions == "rotary" else None  # [T, E]
         # A single token may attend to all that there is.
         layout = Layout() if length == 1 else Layout.causal(length, tokens.device, past)
-        x = self.embed(tokens, positions)
+        x = self.embed(tokens, positions, past + length)
         for i, layer in enumerate(self.layers):
             x = layer(x, layout, state.caches[i] if state else None, rotation)
         if state:
@@ -108,14 +108,14 @@ class GPT(nn.Module):
         hidden: Tensor = self.norm(x)
         return hidden
 
-    def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        """Maps ids [B, T] and their positions [T], both int64, to [B, T, D]; see the table above."""
+    def embed(self, tokens: Tensor, positions: Tensor, longest: int) -> Tensor:
+        """Maps ids [B, T] and their positions [T], below `longest`, both int64, to [B, T, D]; see the table above."""
         x = self.token_embedding(tokens)
         match self.settings.positions:
             case "learned":
                 x = x + self.position_embedding(positions)
             case "sinusoidal":
-                x = x * self.settings.d_model**0.5 + self.sinusoids(positions, self.settings.context)
+                x = x * self.settings.d_model**0.5 + self.sinusoids(positions, longest)
         embedded: Tensor = self.dropout(x)
         return embedded
 

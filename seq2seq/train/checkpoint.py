@@ -4,10 +4,10 @@ import logging
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from torch import Tensor
 
 from seq2seq.config import Settings, differences
@@ -74,6 +74,8 @@ class Progress:
         bad_steps: of the last steps, those in a row that changed nothing since a loss or gradient was not finite.
         skipped_steps: all such steps.
     """
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
     step: int = 0
     position: Position = field(default_factory=Position)

@@ -122,7 +122,7 @@ def test_embeddings_are_scaled_with_sinusoids_alone(tokens: Tensor) -> None:
     expected["learned"] = expected["learned"] + models["learned"].position_embedding.weight
     expected["sinusoidal"] = expected["sinusoidal"] * math.sqrt(D) + sinusoids(positions, D)
     for kind, model in models.items():
-        torch.testing.assert_close(model.embed(tokens, positions), expected[kind])
+        torch.testing.assert_close(model.embed(tokens, positions, tokens.shape[1]), expected[kind])
 
 
 def test_rotation_is_a_product_of_complex_numbers() -> None:
