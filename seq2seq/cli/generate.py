@@ -1,6 +1,5 @@
 """seq2seq-generate: a language model continues texts."""
 
-import json
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -83,14 +82,14 @@ def main(
     from pathlib import Path
 
     from seq2seq.decode.generator import STREAM_PROMPTS, Generator
-    from seq2seq.text.lines import forgiving_lines, read_raw
+    from seq2seq.text.lines import forgiving_lines, json_line, read_raw
 
     generator = Generator.load(model, device, **given(decode))
     prompts: Iterable[str]
     if prompt is not None:
         prompts = [prompt]
     else:
-        prompts = forgiving_lines(read_raw(Path(source)) if source else sys.stdin.buffer)
+        prompts = forgiving_lines(read_raw(Path(source)) if source else sys.stdin.buffer, source or "stdin")
     options = {"seed": seed, "stop": stop, "begin": begin}
     if form == "text" and not output and sys.stdout.isatty() and not generator.decode.beam_size:
         _write_as_produced(generator, prompts, samples, options)
@@ -101,7 +100,7 @@ def main(
     with open_output(output) as out:
         for number, continuation in enumerate(continuation for row in found for continuation in row):
             if form == "jsonl":
-                text = json.dumps(continuation.record(), ensure_ascii=False)
+                text = json_line(continuation.record())
             else:
                 text = f"{SEPARATOR}\n" * (number > 0) + continuation.prompt + continuation.text
             out.write(text.encode("utf-8", "replace") + b"\n")

@@ -184,7 +184,7 @@ def _recipe_cutter(settings: "Settings") -> "Cutter | None":
     if settings.train.init_from:
         return Cutter(settings.train.init_from, find_cutter(settings.train.init_from).tokenizer, limits)
     if isinstance(settings, TranslationSettings):
-        corpora = [open_corpus(corpus, settings.data) for corpus in settings.data.train]
+        corpora = [open_corpus(corpus, settings.data, settings.data.on_bad_utf8) for corpus in settings.data.train]
         if cached := find_tokenizer(corpora, settings.tokenizer, settings.data):
             return Cutter("of this recipe, from the cache", cached, limits)
     try:

@@ -1,6 +1,5 @@
 """seq2seq-score: how probable given translations or texts are."""
 
-import json
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -63,6 +62,7 @@ def main(
 
     from seq2seq.model.device import choose_device
     from seq2seq.model.folder import TrainedModel, find_model, load_any
+    from seq2seq.text.lines import json_line
 
     trained = load_any(find_model(Path(model)), choose_device(device), given(decode))
     scores = _scores(trained, source, target, target_language)
@@ -70,7 +70,7 @@ def main(
     with open_output(output) as out:
         for line in scores:
             if form == "jsonl":
-                text = json.dumps(line.record(), ensure_ascii=False)
+                text = json_line(line.record())
             elif isinstance(trained, TrainedModel):
                 text = f"{line.log_prob:.6f}"
             else:

@@ -1,6 +1,6 @@
 """Recipes: typed, checked settings from a YAML file and the command line."""
 
-from seq2seq.config.common import AnyDataset, AnyDataSettings, AnyTokenizerSettings, AnyTrainSettings
+from seq2seq.config.common import AnyDataset, AnyDataSettings, AnyTokenizerSettings, AnyTrainSettings, OnBadUtf8
 from seq2seq.config.corpora import Corpus, HubDataset, JsonlFile, ParallelFiles, TsvFile
 from seq2seq.config.explain import describe, editor_schema, explain, value_text
 from seq2seq.config.gpt import GPTSettings
@@ -58,6 +58,7 @@ __all__ = [
     "LanguageModelSettings",
     "ModelSettings",
     "NoiseSettings",
+    "OnBadUtf8",
     "ParallelFiles",
     "Recipe",
     "RecipeFaults",

@@ -9,6 +9,7 @@ from seq2seq.config.section import Count, Name, OptionalName, Precision, Section
 
 Optimizer = Literal["adam", "adamw"]
 Schedule = Literal["noam", "inverse_sqrt", "cosine", "constant"]
+OnBadUtf8 = Literal["fail", "skip", "replace"]
 
 C = TypeVar("C")
 
@@ -47,6 +48,8 @@ class AnyDataSettings(Section):
     """Prefix of the file names below, relative to where the command is run."""
     cache: OptionalName = ""
     """Folder of tokenised corpora; empty: $XDG_CACHE_HOME/seq2seq or ~/.cache/seq2seq."""
+    on_bad_utf8: OnBadUtf8 = "fail"
+    """Lines of training files that are not UTF-8: stop, leave out (pairs whole) or put U+FFFD; held-out text stops."""
 
     @field_validator("valid", "test", check_fields=False)
     @classmethod

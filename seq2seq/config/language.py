@@ -103,6 +103,15 @@ class GPTDataSettings(AnyDataSettings):
         """The corpora to test on, if any."""
         return several(self.test)
 
+    @field_validator("train")
+    @classmethod
+    def _whole_files_are_not_skipped(cls, train: list[TextCorpus], info: ValidationInfo) -> list[TextCorpus]:
+        whole = [corpus.text for corpus in train if isinstance(corpus, TextFile) and corpus.documents == "file"]
+        if whole and info.data.get("on_bad_utf8") == "skip":
+            reason = f"skip leaves out lines, and {whole[0]} is one document: choose replace, or documents: lines"
+            raise conflict(reason, "on_bad_utf8", "train")
+        return train
+
     @field_validator("valid")
     @classmethod
     def _streams_have_no_last_part(cls, valid: HeldOutText, info: ValidationInfo) -> HeldOutText:

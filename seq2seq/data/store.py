@@ -18,7 +18,7 @@ from seq2seq.errors import DataError
 from seq2seq.files import fingerprint, made_once, write_json
 from seq2seq.text.corpora import Corpus
 from seq2seq.text.ids import IdRows, Ids, stored_type
-from seq2seq.text.lines import Pair, in_chunks, is_blank
+from seq2seq.text.lines import Pair, in_chunks, is_blank, is_damaged, json_line
 from seq2seq.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ VERSION = 2  # counts up when what the files mean changes
 CHUNK = 50_000  # pairs held in memory while a store is written
 LOG_EVERY = 1_000_000  # pairs
 SIDES = ("source", "target")
-DROPPED = ("blank", "duplicate", "too_long", "length_ratio")  # reasons for which a pair is not trained on
-BLANK, DUPLICATE, TOO_LONG, LENGTH_RATIO = range(1, 1 + len(DROPPED))  # their numbers, from 1
+DROPPED = ("blank", "duplicate", "too_long", "length_ratio", "bad_utf8")  # why a pair is not trained on
+BLANK, DUPLICATE, TOO_LONG, LENGTH_RATIO, BAD_UTF8 = range(1, 1 + len(DROPPED))  # their numbers, from 1
 DROPPED_FILE = "dropped.jsonl"
 
 Lengths = npt.NDArray[np.int64]
@@ -42,7 +42,8 @@ class PairStore:
         weight: how often each pair comes in an epoch.
         language: of the target side.
         holds_text: whether there is text rather than ids.
-        counts: pairs `read`, `kept`, and dropped for each reason; kept `source_tokens` and `target_tokens`.
+        counts: pairs `read`, `kept`, `replaced` (kept, bytes that are not UTF-8 replaced), and dropped for each
+            reason; kept `source_tokens` and `target_tokens`.
         source_lengths: [n] int64, tokens of each source, eos and tag included.
         target_lengths: [n] int64, tokens of each target, eos included.
     """
@@ -135,11 +136,13 @@ class Filtered:
         pairs: their text.
         ids: of all sources and of all targets.
         reasons: [n] int8, for each pair 0 if it is trained on, else 1 + the index of its reason in `DROPPED`.
+        damaged: [n] bool, for each pair whether U+FFFD stands in it for bytes that are not UTF-8.
     """
 
     pairs: list[Pair]
     ids: tuple[IdRows, IdRows]
     reasons: npt.NDArray[np.int8]
+    damaged: npt.NDArray[np.bool_]
 
 
 class PairFilter:
@@ -163,7 +166,10 @@ class PairFilter:
         reasons = drop_reasons(sources.lengths, targets.lengths, self.data)
         blank = np.fromiter((is_blank(source) or is_blank(target) for source, target in pairs), bool, len(pairs))
         reasons[blank] = BLANK
-        return Filtered(pairs, (sources, targets), reasons)
+        damaged = np.fromiter(map(is_damaged, pairs), bool, len(pairs))
+        if self.data.on_bad_utf8 == "skip":
+            reasons[damaged] = BAD_UTF8
+        return Filtered(pairs, (sources, targets), reasons, damaged)
 
 
 class Limits(Protocol):
@@ -226,8 +232,8 @@ def _write(folder: Path, corpus: Corpus, pair_filter: PairFilter, text: bool) ->
                     "reason": DROPPED[reasons[i] - 1],
                     **dict(zip(SIDES, chunk[i], strict=True)),
                 }
-                dropped_file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            count_reasons(counts, reasons)
+                dropped_file.write(json_line(row) + "\n")
+            count(counts, found)
             for side, file in enumerate((source_file, target_file)):
                 ids = found.ids[side].where(kept)
                 lengths[side].frombytes(ids.lengths.tobytes())
@@ -249,16 +255,20 @@ def _write(folder: Path, corpus: Corpus, pair_filter: PairFilter, text: bool) ->
     write_json(folder / "store.json", {"corpus": corpus.name, "dtype": dtype.name, "counts": counts})
 
 
-def count_reasons(counts: dict[str, int], reasons: npt.NDArray[np.int8]) -> None:
-    """Adds pairs to the counts of what was read, dropped for each reason, and kept."""
+def count(counts: dict[str, int], found: Filtered) -> None:
+    """Adds pairs to the counts of what was read, dropped for each reason, kept and, of that, replaced in part."""
+    reasons = found.reasons
     counts["read"] += len(reasons)
+    counts["replaced"] = counts.get("replaced", 0) + int(np.count_nonzero(found.damaged & (reasons == 0)))
     for key, n in zip(("kept", *DROPPED), np.bincount(reasons, minlength=1 + len(DROPPED)).tolist(), strict=True):
         counts[key] = counts.get(key, 0) + n
 
 
 def describe_counts(counts: dict[str, int]) -> str:
     """Returns in words what was read, what was dropped and why, and what was kept."""
-    reasons = [f"{counts[key]:,} {key.replace('_', ' ')}" for key in DROPPED if counts.get(key)]
+    words = {key: key.replace("_", " ").replace("utf8", "UTF-8") for key in DROPPED}
+    reasons = [f"{counts[key]:,} {words[key]}" for key in DROPPED if counts.get(key)]
     dropped = f", {' and '.join(reasons)} dropped" if reasons else ""
+    dropped += f", {counts['replaced']:,} with U+FFFD for bad UTF-8" if counts.get("replaced") else ""
     tokens = f", {counts['source_tokens']:,} + {counts['target_tokens']:,} tokens" if "source_tokens" in counts else ""
     return f"{counts['read']:,} pairs{dropped}{tokens}"

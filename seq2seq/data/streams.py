@@ -9,7 +9,7 @@ import numpy as np
 
 from seq2seq.data.permutation import shuffled
 from seq2seq.data.pools import EncodedPool, Place, Pool, Position, Variation
-from seq2seq.data.store import DROPPED, PairFilter, count_reasons, describe_counts
+from seq2seq.data.store import DROPPED, PairFilter, count, describe_counts
 from seq2seq.errors import DataError
 from seq2seq.text.corpora import Corpus
 from seq2seq.text.hub import StreamedDataset
@@ -195,7 +195,7 @@ class _Pairs:
         while len(kept) < n:
             chunk, place = self._reader.read(place, min(CHUNK, n - len(kept)))
             found = self._filter(chunk)
-            count_reasons(counts, found.reasons)
+            count(counts, found)
             sources, targets = (ids.rows for ids in found.ids)
             for i in np.flatnonzero(found.reasons == 0).tolist():
                 if self._variation is None:

@@ -1,6 +1,5 @@
 """Translating a text of any length, line by line, into a file or a stream."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ from seq2seq.decode.translator import STREAM_LINES, Translation, Translator
 from seq2seq.errors import Seq2SeqError
 from seq2seq.memory import release_freed_memory
 from seq2seq.text.inputs import TextInput
+from seq2seq.text.lines import json_line
 
 CHUNK_BYTES = 2**22  # of text that is held at once, a longer line excepted
 HOPELESS = 100  # lines that fail, none having succeeded, after which no other is tried
@@ -93,7 +93,7 @@ class BulkTranslation:
             self._first_error = self._first_error or translation.error
             watcher.failed(self.tally.lines, translation.reason)
         record = translation.record(self._n_best) if self._jsonl else None
-        text = json.dumps(record, ensure_ascii=False) if record else translation.text
+        text = json_line(record) if record else translation.text
         return text.encode("utf-8", "replace") + b"\n"
 
     def _state(self) -> dict[str, Any]:

@@ -97,8 +97,13 @@ class Scorer:
         model, device = self.trained.model, self.trained.device
         batch = Batch.from_ids(sources, targets).to(device)
         with evaluating(model), autocast(self.trained.decode_precision, device):
-            logits = model.logits(model.decode(batch.tgt_in, model.start(batch.src)))  # [B, T, V]
-            log_probs = F.log_softmax(logits.float(), dim=-1).gather(-1, batch.tgt_out[:, :, None])[:, :, 0]  # [B, T]
+            hidden = model.decode(batch.tgt_in, model.start(batch.src))  # [B, T, D]
+            at_once = max(1, MAX_SCORES // (len(targets) * self.trained.tokenizer.target_vocab_size))  # positions
+            parts = []
+            for rows, ids in zip(*(torch.split(all_, at_once, 1) for all_ in (hidden, batch.tgt_out)), strict=True):
+                scores = F.log_softmax(model.logits(rows).float(), dim=-1)  # [B, some of T, V]
+                parts.append(scores.gather(-1, ids[:, :, None])[:, :, 0])
+            log_probs = torch.cat(parts, dim=1)  # [B, T]
         return [row[: len(ids)] for row, ids in zip(log_probs.tolist(), targets, strict=True)]
 
 

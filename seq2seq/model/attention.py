@@ -16,6 +16,8 @@ from seq2seq.model.positions import rotate
 # A finite "minus infinity": a row that may attend to nothing gets uniform weights instead of NaN.
 MASKED = -1e30
 
+LONG = 2**22  # weights of one head and sentence from which on a CPU does not write them down, unless it trains
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -43,9 +45,11 @@ class Layout:
     def causal(cls, length: int, device: torch.device, past: int = 0) -> "Layout":
         """Query t of `length` may attend to the `past` keys before them all and to keys 0 to t of their own.
 
-        Padding on the right needs no mask: no real token looks that far. On a GPU a whole sentence needs none at all.
+        Padding on the right needs no mask: no real token looks that far. On a GPU a whole sentence needs none at all;
+        on a CPU a very long one must do without, as its mask alone would fill the memory.
         """
-        mask = None if device.type != "cpu" and not past else _lower_triangle(length, past, device)
+        told = (device.type != "cpu" or length * length > LONG) and not past
+        mask = None if told else _lower_triangle(length, past, device)
         return cls(mask, is_causal=not past)
 
 
@@ -76,9 +80,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: AnyLayout, dropout: float = 
     """Computes softmax(q k^T / sqrt(E)) v: *Attention Is All You Need*, equation 1.
 
     On a CPU the products and the softmax stand apart: at sentence lengths that is several times faster, forward and
-    backward, than the fused kernel. Elsewhere the fused kernel is used, except where somebody looks at the weights,
-    which it never writes down. It is given no mask where it can be told that attention is causal: FlashAttention takes
-    none.
+    backward, than the fused kernel. Elsewhere, and for what is `LONG`, the fused kernel is used, except where somebody
+    looks at the weights, which it never writes down. It is given no mask where it can be told that attention is causal:
+    FlashAttention takes none.
 
     Args:
         q: [B, H, T, E] float; packed: [N, H, E].
@@ -92,7 +96,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: AnyLayout, dropout: float = 
     """
     if isinstance(layout, PackedLayout):
         return (_attend_packed if q.device.type == "cuda" else attend_by_sentence)(q, k, v, layout)
-    if q.device.type != "cpu" and layout.seen is None:
+    is_long = q.shape[2] * k.shape[2] > LONG and not torch.is_grad_enabled()
+    if (q.device.type != "cpu" or is_long) and layout.seen is None:
         mask = None if layout.is_causal else layout.mask
         if mask is not None and mask.is_floating_point():
             mask = mask.to(q.dtype)

@@ -5,12 +5,12 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol
 
-from seq2seq.config import GPTDataSettings, TextCorpus, TextDataset, TextFile
+from seq2seq.config import GPTDataSettings, OnBadUtf8, TextCorpus, TextDataset, TextFile
 from seq2seq.files import fingerprint, sha256
 from seq2seq.text.columns import TextColumn
-from seq2seq.text.corpora import existing_file
+from seq2seq.text.corpora import existing_file, treatment
 from seq2seq.text.hub import StoredDataset, StreamedDataset
-from seq2seq.text.lines import read_lines, read_text
+from seq2seq.text.lines import Damaged, read_lines, read_text
 
 
 class Documents(Protocol):
@@ -27,8 +27,13 @@ class Documents(Protocol):
         """A hash that changes when the content does."""
 
 
-def open_documents(settings: TextCorpus, data: GPTDataSettings) -> Documents:
+def open_documents(settings: TextCorpus, data: GPTDataSettings, on_bad_utf8: OnBadUtf8 = "fail") -> Documents:
     """Opens a corpus of the recipe's data section.
+
+    Args:
+        settings: the corpus.
+        data: the section.
+        on_bad_utf8: what becomes of what is not UTF-8 in a file; for training text what the section says.
 
     Raises:
         DataError: it does not exist or is not what it should be.
@@ -36,26 +41,48 @@ def open_documents(settings: TextCorpus, data: GPTDataSettings) -> Documents:
     root = Path(data.root)
     if isinstance(settings, TextDataset):
         return (StreamedDataset if settings.streaming else StoredDataset)(settings, root, TextColumn(settings))
-    return FileDocuments(settings, root)
+    return FileDocuments(settings, root, on_bad_utf8)
 
 
 class FileDocuments:
-    """A text file: one document, or one on each line."""
+    """A text file: one document, or one on each line.
 
-    def __init__(self, settings: TextFile, root: Path) -> None:
+    Args:
+        settings: which file, and what a document is.
+        root: prefix of its name.
+        on_bad_utf8: what becomes of lines that are not UTF-8.
+    """
+
+    def __init__(self, settings: TextFile, root: Path, on_bad_utf8: OnBadUtf8 = "fail") -> None:
         self.path = existing_file(root, settings.text)
         self.by_lines = settings.documents == "lines"
         self.name = str(self.path)
         self.weight = settings.weight
+        self.on_bad_utf8 = on_bad_utf8
 
     def __iter__(self) -> Iterator[str]:
-        """Yields the whole text, or its lines without their ends."""
-        return read_lines(self.path) if self.by_lines else iter([read_text(self.path)])
+        """Yields the whole text, or its lines without their ends.
+
+        Raises:
+            DataError: the file cannot be read, or is not UTF-8 and must be.
+        """
+        if self.by_lines:
+            skips = self.on_bad_utf8 == "skip"
+            lines = read_lines(self.path, self.on_bad_utf8 == "fail")
+            return (line for line in lines if not (skips and isinstance(line, Damaged)))
+        return iter([read_text(self.path, self.on_bad_utf8 == "fail")])
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the file's bytes and of what its documents are."""
-        return fingerprint([sha256(self.path), self.by_lines])
+        """A hash of the file's bytes, of what its documents are, and of what becomes of bad bytes."""
+        return fingerprint([sha256(self.path), self.by_lines, *treatment(self.on_bad_utf8)])
+
+    @cached_property
+    def bad_lines(self) -> int:
+        """Lines that are not UTF-8 and were left out or mended; the file is read through to count them."""
+        if self.on_bad_utf8 == "fail":
+            return 0
+        return sum(isinstance(line, Damaged) for line in read_lines(self.path, strict=False))
 
 
 def split(whole: Documents, share: float) -> tuple["Part", "Part"]:

@@ -26,6 +26,7 @@ Row = TypeVar("Row")
 
 _BATCH = 1000  # rows that become Python objects at a time
 _SAMPLE = 1000  # rows of a stream that its fingerprint looks at
+_NEAR = 20  # bytes that are shown on each side of a bad one
 _TEXT = r"(dictionary<values=)?((large_)?string|string_view|null)\b"  # types of Arrow
 
 # Reads the columns of some paths, or all, of one file; yields parts of it: the number of rows and their Arrow batches,
@@ -74,6 +75,9 @@ class _Dataset(Generic[Row]):
                     f"dataset's files there, for example {folder / (settings.config or '')}/{settings.split}-*.parquet"
                 ) from error
 
+    def _unreadable(self, error: Exception) -> DataError:
+        return DataError(f"dataset {self.name}: cannot be read: {_reason(error)}")
+
     def _paths(self, schema: Any) -> tuple[ColumnPath, ...]:
         """Returns where the texts stand in rows of a `pyarrow.Schema`."""
         columns = _types(schema)
@@ -112,10 +116,17 @@ class StoredDataset(_Dataset[Row]):
         self.paths = self._paths(self.rows.features.arrow_schema)
 
     def __iter__(self) -> Iterator[Row]:
-        """Yields all rows."""
+        """Yields all rows.
+
+        Raises:
+            DataError: a text is not UTF-8.
+        """
         columns = list(dict.fromkeys(path[0] for path in self.paths))
         for table in self.rows.select_columns(columns).with_format("arrow").iter(batch_size=_BATCH):
-            yield from self._read(table)
+            try:
+                yield from self._read(table)
+            except UnicodeDecodeError as error:  # Arrow takes bytes for text unseen
+                raise self._unreadable(error) from error
 
     @cached_property
     def fingerprint(self) -> str:
@@ -185,9 +196,6 @@ class StreamedDataset(_Dataset[Row]):
         except Exception as error:
             raise self._unreadable(error) from error
         raise DataError(f"dataset {self.name}: has no rows")
-
-    def _unreadable(self, error: Exception) -> DataError:
-        return DataError(f"dataset {self.name}: cannot be read: {_reason(error)}")
 
     @cached_property
     def fingerprint(self) -> str:
@@ -309,5 +317,10 @@ def _be_quiet() -> None:
         library.logging.set_verbosity(logging.CRITICAL)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
+    if type(error).__name__ == "DatasetGenerationError" and error.__cause__:  # says nothing itself
+        error = error.__cause__
+    if isinstance(error, UnicodeDecodeError):
+        near = error.object[max(0, error.start - _NEAR) : error.start + _NEAR].decode(errors="replace")
+        return f"byte 0x{error.object[error.start]:02x} in {near!r} is not UTF-8"
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"

@@ -128,8 +128,10 @@ class TextInput:
         """Goes to the first line that begins at a byte of the text or behind it; returns where it begins."""
         if start == 0:
             return 0
+        begin = self._text.read(min(2, start - 1))
+        refuse_utf16(begin, self.name)
         if is_compressed:
-            start = 1 + sum(map(len, _blocks(self._text, start - 1)))
+            start = 1 + len(begin) + sum(map(len, _blocks(self._text, start - 1 - len(begin))))
         else:
             self._text.seek(start - 1)
         return start - 1 + len(self._text.readline())

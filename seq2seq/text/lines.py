@@ -1,5 +1,6 @@
 r"""Lines of text as they really are: only `\n` ends a line."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,15 @@ BOM = "\ufeff"
 PIECE = 2**20  # characters of a text that are looked at together
 
 
+class Damaged(str):
+    """Text in which U+FFFD stands for bytes that are not UTF-8."""
+
+
+def is_damaged(pair: Pair) -> bool:
+    """Says whether a side of a pair is `Damaged`."""
+    return isinstance(pair[0], Damaged) or isinstance(pair[1], Damaged)
+
+
 def read_raw(path: Path) -> Iterator[bytes]:
     """Yields the lines of a file as bytes, ends included; see `_opened`.
 
@@ -44,24 +54,35 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         yield decompressed(file, path.suffix, path)
 
 
-def read_lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path, strict: bool = True) -> Iterator[str]:
     """Yields the lines of a UTF-8 file without their ends.
 
+    Args:
+        path: of the file.
+        strict: whether all of it must be UTF-8; else lines that are not are `Damaged`.
+
     Raises:
-        DataError: the file cannot be read or is not UTF-8; with path, line and byte.
+        DataError: the file cannot be read, is UTF-16 or, if it must be, is not UTF-8; with path, line and byte.
     """
     for number, raw in enumerate(read_raw(path), 1):
         try:
             yield decode_line(raw, first=number == 1)
         except UnicodeDecodeError as error:
-            raise _not_utf8(path, number, raw, error.start) from None
+            wrong = _not_utf8(path, number, raw, error.start)  # or UTF-16, which nothing mends
+            if strict:
+                raise wrong from None
+            yield Damaged(decode_line(raw, first=number == 1, errors="replace"))
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, strict: bool = True) -> str:
     """Returns the text of a UTF-8 file as it is, without a BOM.
 
+    Args:
+        path: of the file.
+        strict: whether all of it must be UTF-8; else U+FFFD stands for what is not.
+
     Raises:
-        DataError: the file cannot be read or is not UTF-8; with path, line and byte.
+        DataError: see `read_lines`.
     """
     with _opened(path) as file:
         raw = file.read()
@@ -70,7 +91,10 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = raw.rfind(b"\n", 0, error.start) + 1
         number = raw.count(b"\n", 0, line) + 1
-        raise _not_utf8(path, number, raw[line : error.start + 2], error.start - line) from None
+        wrong = _not_utf8(path, number, raw[line : error.start + 2], error.start - line)
+        if strict:
+            raise wrong from None
+        return raw.decode(errors="replace").removeprefix(BOM)
 
 
 def utf8_size(text: str) -> int:
@@ -104,15 +128,26 @@ def decode_line(raw: bytes, first: bool = False, errors: str = "strict") -> str:
     return text.removeprefix(BOM) if first else text
 
 
-def forgiving_lines(file: Iterable[bytes]) -> Iterator[str]:
-    """Yields lines of a binary stream, invalid UTF-8 replaced by U+FFFD: no input line is ever lost."""
+def forgiving_lines(file: Iterable[bytes], name: object) -> Iterator[str]:
+    """Yields lines of a binary stream, invalid UTF-8 replaced by U+FFFD: no input line is ever lost.
+
+    Raises:
+        DataError: it is UTF-16, which the name, that of the stream, is told with.
+    """
     for number, raw in enumerate(file, 1):
+        if number == 1:
+            refuse_utf16(raw, name)
         yield decode_line(raw, first=number == 1, errors="replace")
 
 
 def one_line(text: str) -> str:
     """Returns text with each line break of any kind made a space."""
     return LINE_BREAKS.sub(" ", text)
+
+
+def json_line(record: object) -> str:
+    """Returns a record as JSON in which nothing passes for the end of a line."""
+    return LINE_BREAKS.sub(lambda place: f"\\u{ord(place[0]):04x}", json.dumps(record, ensure_ascii=False))
 
 
 def is_blank(text: str) -> bool:

@@ -1,11 +1,11 @@
 """Which pairs a recipe leaves out."""
 
-import json
 from pathlib import Path
 
 from seq2seq.config import TranslationSettings
 from seq2seq.errors import DataError
 from seq2seq.files import whole_file
+from seq2seq.text.lines import json_line
 from seq2seq.train.initial import initial_tokenizer
 from seq2seq.train.monitor import logging_to
 from seq2seq.train.prepare import prepare
@@ -29,6 +29,6 @@ def write_dropped(settings: TranslationSettings, path: Path) -> int:
     with whole_file(path) as file:
         for store in stores:
             for row in store.dropped():
-                file.write(json.dumps({"corpus": store.name, **row}, ensure_ascii=False).encode() + b"\n")
+                file.write(json_line({"corpus": store.name, **row}).encode() + b"\n")
                 written += 1
     return written

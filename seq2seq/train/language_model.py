@@ -17,7 +17,7 @@ from seq2seq.data.tokens import TokenStore, describe_text, no_text, open_token_s
 from seq2seq.files import fingerprint
 from seq2seq.model.device import Precision
 from seq2seq.model.folder import AnyTrained, TrainedGPT, build_model
-from seq2seq.text.documents import Documents, open_documents, split
+from seq2seq.text.documents import Documents, FileDocuments, open_documents, split
 from seq2seq.text.ids import EOS
 from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train.checkpoint import Checkpoint
@@ -46,9 +46,10 @@ class LanguageModelTask:
     def __init__(self, settings: LanguageModelSettings, tokenizer: Tokenizer | None) -> None:
         self.settings = settings
         data, context = settings.data, settings.model.context
-        train: Sequence[Documents] = [open_documents(corpus, data) for corpus in data.train]
+        train: Sequence[Documents] = [open_documents(corpus, data, data.on_bad_utf8) for corpus in data.train]
         valid: Sequence[Documents] = [open_documents(corpus, data) for corpus in data.valid_corpora]
         test = [open_documents(corpus, data) for corpus in data.test_corpora]
+        opened = train
         self.fingerprint = fingerprint([[corpus.fingerprint for corpus in part] for part in (train, valid)])
         if share := data.valid_share:
             parts = [split(corpus, share) for corpus in train]
@@ -64,6 +65,10 @@ class LanguageModelTask:
             self.blocks = StoredBlocks(self.stores, settings.seed, context)
         for store in [*self.stores, *self.valid]:
             log.info("%s: %s", store.name, describe_text(store.counts))
+        for file in opened:
+            if isinstance(file, FileDocuments) and file.bad_lines:
+                outcome = "left out" if data.on_bad_utf8 == "skip" else "with U+FFFD for bad bytes"
+                log.info("%s: %s lines that are not UTF-8 %s", file.name, f"{file.bad_lines:,}", outcome)
 
     def _stores(self, corpora: Sequence[Documents]) -> list[TokenStore]:
         return [open_token_store(corpus, self.tokenizer, cache_folder(self.settings.data)) for corpus in corpora]

@@ -16,7 +16,7 @@ from seq2seq.data.streams import StreamedPools
 from seq2seq.errors import DataError
 from seq2seq.files import fingerprint, is_whole, made_once
 from seq2seq.text.corpora import Corpus, open_corpus
-from seq2seq.text.lines import Pair, is_blank
+from seq2seq.text.lines import Pair, is_blank, is_damaged
 from seq2seq.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def prepare(settings: TranslationSettings, tokenizer: Tokenizer | None = None) -
         DataError: a corpus is missing, misaligned, empty or not UTF-8.
     """
     data, alpha = settings.data, settings.tokenizer.sample_alpha
-    corpora = [open_corpus(corpus, data) for corpus in data.train]
+    corpora = [open_corpus(corpus, data, data.on_bad_utf8) for corpus in data.train]
     valid = [_held_out(open_corpus(corpus, data)) for corpus in data.valid_corpora]
     test = [_held_out(open_corpus(corpus, data)) for corpus in data.test_corpora]
     tokenizer = tokenizer or _tokenizer(corpora, settings.tokenizer, data)
@@ -125,7 +125,7 @@ def _tokenizer(corpora: Sequence[Corpus], settings: TokenizerSettings, data: Dat
     languages = _tagged(corpora, data)
 
     def train() -> Tokenizer:
-        pairs = _sample(corpora, settings.training_lines, data.streaming)
+        pairs = _sample(corpora, settings.training_lines, data)
         if not pairs:
             raise DataError(f"{', '.join(corpus.name for corpus in corpora)}: no lines to train on; name other corpora")
         return Tokenizer.train(pairs, settings, languages)
@@ -179,11 +179,13 @@ def cached_tokenizer(
     return Tokenizer.load(made_once(_tokenizer_folder(settings, data, read, more), make) / "tokenizer")
 
 
-def _sample(corpora: Sequence[Corpus], size: int, streaming: bool) -> list[Pair]:
+def _sample(corpora: Sequence[Corpus], size: int, data: DataSettings) -> list[Pair]:
     """Returns pairs to train a tokenizer on: any with the same chance; of streams the first, equally many of each."""
-    if streaming:
-        return [pair for corpus in corpora for pair in islice(corpus, size // len(corpora))]
-    return draw(chain.from_iterable(corpora), size)
+    skips = data.on_bad_utf8 == "skip"
+    usable = [(pair for pair in corpus if not (skips and is_damaged(pair))) for corpus in corpora]
+    if data.streaming:
+        return [pair for pairs in usable for pair in islice(pairs, size // len(corpora))]
+    return draw(chain.from_iterable(usable), size)
 
 
 def draw(items: Iterable[T], size: int) -> list[T]:

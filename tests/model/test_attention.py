@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from seq2seq.model import attention
 from seq2seq.model.attention import MASKED, Layout, MultiHeadAttention, attend, attention_weights
 from seq2seq.model.dropout import dropout
 
@@ -145,3 +146,29 @@ def test_causal_weights_are_the_same_without_a_mask() -> None:
     assert torch.equal(
         attention_weights(q, k, Layout(is_causal=True)), attention_weights(q, k, Layout.causal(5, q.device))
     )
+
+
+def test_long_sentences_need_no_product_of_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a length the fused kernel computes the same, without a mask of that size, unless something is trained."""
+    torch.manual_seed(1)
+    q, k, v = (torch.randn(2, 2, 40, 16) for _ in range(3))
+    real = torch.ones(2, 40, dtype=torch.bool)
+    real[1, 30:] = False
+
+    def attended() -> list[torch.Tensor]:
+        return [attend(q, k, v, layout) for layout in (Layout.padded(real), Layout.causal(40, q.device))]
+
+    plain = attended()
+    monkeypatch.setattr(attention, "LONG", 1599)
+    trains = attended()
+    monkeypatch.setattr(attention, "attention_weights", _never)
+    with torch.no_grad():
+        fused = attended()
+    assert Layout.causal(40, q.device).mask is None
+    for one, other, third in zip(plain, fused, trains, strict=True):
+        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(one, third)
+
+
+def _never(*_: object) -> torch.Tensor:
+    raise AssertionError("the weights were written down")

@@ -30,7 +30,7 @@ def test_only_newlines_end_lines(tmp_path: Path, content: bytes, lines: list[str
     assert list(read_lines(write(tmp_path / "x.txt", content))) == lines
     assert list(read_lines(write(tmp_path / "x.txt.gz", gzip.compress(content)))) == lines
     assert (
-        list(forgiving_lines(content.splitlines(keepends=True) if b"\r" not in content else iter_lines(content)))
+        list(forgiving_lines(content.splitlines(keepends=True) if b"\r" not in content else iter_lines(content), "x"))
         == lines
     )
 
@@ -66,7 +66,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_forgiving_lines_replace_what_is_not_utf8() -> None:
-    assert list(forgiving_lines([b"a\xffb\n", b"ok\n"])) == ["a\ufffdb", "ok"]
+    assert list(forgiving_lines([b"a\xffb\n", b"ok\n"], "x")) == ["a\ufffdb", "ok"]
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\t", "\u3000", "\u200b\u200d\ufeff", "\x00\r", "\u00a0"])
