@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := runs/demo
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test test-slow check format bench bench-translate bench-generate faults clean
+.PHONY: demo test test-slow check format bench bench-translate bench-generate faults fuzz clean
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -57,6 +57,9 @@ bench-generate: .venv/.bench  ## measures the speed of a GPT that writes, also o
 
 faults: .venv/.demo  ## injects faults into training runs, for an hour or more; FAULTS='--minutes 10 --only sigterm' ... changes what
 	$(BIN)/python tools/faults.py --json runs/faults/faults.json $(FAULTS)
+
+fuzz: .venv/.test  ## gives all parsers 100,000 mutated files, for a quarter of an hour; FUZZ='--files 5000 --seed 2' ... changes what
+	$(BIN)/python tools/fuzz_parsers.py --json runs/fuzz/parsers.json $(FUZZ)
 
 clean:  ## removes what make installed; runs stay
 	rm -rf .venv build *.egg-info
