@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n" + told)
     if given.json:
         rows = [{**vars(one), "faults": [vars(fault) for fault in one.faults]} for one in results]
+        given.json.parent.mkdir(parents=True, exist_ok=True)
         write_json(given.json, {"seed": given.seed, "machine": machine_facts(Here()), "parsers": rows})
     return int(bool(told))
 
