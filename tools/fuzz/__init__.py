@@ -1,0 +1,1 @@
+"""Random input for parts of the program, and what has to come of it."""
