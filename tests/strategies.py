@@ -30,7 +30,7 @@ nasty_texts = _joined([*BREAKS, *SPACES, *MARKS, *OTHERS, *WORDS], 25) | st.text
 nasty_lines = nasty_texts.map(lambda text: text.replace("\n", " "))
 
 # Bytes of whole files. What begins as UTF-16 or as compressed text does is refused, and tested elsewhere.
-_pieces = [piece.encode() for piece in ["\n", "\n", "\r\n", "\r", *BREAKS, "\ufeff", "\x00", *OTHERS, *WORDS]]
+_pieces = [piece.encode() for piece in ["\n", "\n", "\r\n", "\n\ufeff", *BREAKS, "\ufeff", "\x00", *OTHERS, *WORDS]]
 nasty_bytes = (
     st.lists(st.sampled_from([*_pieces, *BROKEN]) | st.binary(max_size=3), max_size=25).map(b"".join) | st.binary()
 ).filter(lambda content: not content.startswith((b"\xff\xfe", b"\xfe\xff", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")))

@@ -126,7 +126,7 @@ def die(source: Path, output: Path, at_once: int, shard: Shard | None, death: tu
         os.truncate(part, safe + int(unsafe * min(death[2], 1.0)))
         if death[2] > 1:
             with open(part, "ab") as file:
-                file.write(b"rubb\xffish\n")
+                file.write(b"rubb\xffish\n" * 500)
 
 
 def check_lines(content: bytes, found: list[bytes], tally: Tally) -> None:
@@ -138,7 +138,12 @@ def check_lines(content: bytes, found: list[bytes], tally: Tally) -> None:
     assert tally.translated == sum(bool(translation.candidates) for translation in expected)
 
 
-inputs = st.tuples(nasty_bytes, nasty_bytes).map(lambda parts: parts[0] + b"ok\n" + parts[1])  # one line is translated
+# Of each input at least one line is translated, or none is asked to be.
+inputs = (
+    st.tuples(nasty_bytes, nasty_bytes).map(lambda parts: parts[0] + b"ok\n" + parts[1])
+    | st.lists(st.sampled_from([b"\n", b"TREE!\n", b"dog\r\n"])).map(lambda lines: b"".join([*lines, b"ok"]))
+    | st.sampled_from([b"", b"\n", b" \r\n\n"])
+)
 
 
 @given(inputs, suffixes, suffixes, st.integers(1, 5), deaths(), st.lists(st.booleans(), min_size=1, max_size=9))

@@ -43,6 +43,7 @@ def part(path: Path, number: int, parts: int) -> list[str]:
 
 @given(nasty_bytes, suffixes, sizes, sizes)
 @example(b"\xef\xbb\xbf", "", 1, 1)
+@example(b"\xef\xbb\xbf\n\xef\xbb\xbf", "", 1, 1)
 @example(b"\r", "", 1, 1)
 @example(b"\n\r", ".gz", 1, 1)
 def test_lines_are_those_of_the_rule(stored: Store, content: bytes, suffix: str, n_lines: int, n_bytes: int) -> None:

@@ -40,11 +40,13 @@ def characters() -> Tokenizer:
 
 
 def gpt2() -> Tokenizer:
-    """With GPT-2's bytes and a few merges."""
+    """With GPT-2's bytes and a few merges, of spaces too."""
     from tokenizers import ByteLevelBPETokenizer
 
     bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator([make_text(30)], vocab_size=300, special_tokens=["<|endoftext|>"], show_progress=False)
+    bpe.train_from_iterator(
+        [make_text(30).replace(" dog", "   dog")], vocab_size=300, special_tokens=["<|endoftext|>"], show_progress=False
+    )
     return Tokenizer([bpe.to_str().encode()], "gpt2")
 
 
