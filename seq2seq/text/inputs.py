@@ -104,15 +104,20 @@ class TextInput:
             yield [decode_line(line, first and i == 0, "replace") for i, line in enumerate(raw)]
 
     def skip(self, place: Place) -> bool:
-        """Goes on to where another reading of the input has come; says whether it had read the same until there."""
+        """Goes on to where another reading of the input has come; says whether it had read the same lines until there.
+
+        The last line of an input that has grown meanwhile may be another one.
+        """
         self._hash = hashlib.sha256()
+        block = b"\n"
         with reading(self.name):
             for block in _blocks(self._text, place.bytes):
                 self._hash.update(block)
                 self._bytes += len(block)
+            ended = block.endswith(b"\n") or not self._text.read(1)
         self._left -= self._bytes
         self._lines = place.lines
-        return self.place == place
+        return ended and self.place == place
 
     def _take(self, n_lines: int, n_bytes: int) -> list[bytes]:
         """Reads the next lines, ends included."""

@@ -36,8 +36,9 @@ FOREIGN = {"sentencepiece": "sentencepiece", "gpt2": "tokenizers"}
 LARGEST = {"sentencepiece": 2**25, "gpt2": 2**25, "characters": 2**20, "bytes": 0}
 
 # Where running text may be cut without changing its tokens: in front of a line break behind a visible character.
-# SentencePiece has a token of its own for it, GPT-2 cuts there too, before it looks for pairs to merge.
-CUT = re.compile(r"(?<=\S)(?=\n)")
+# SentencePiece has a token of its own for it, GPT-2 cuts there too, before it looks for pairs to merge. Characters that
+# SentencePiece takes for spaces or for nothing, unless it is lossless, are not visible: at an end it drops them.
+CUT = re.compile(r"(?<=[^\s\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2581\ufeff\ufffd])(?=\n)")
 LONG = 10_000  # characters of a line from which on it is cut too, where its tokenizer allows it
 GROUP = 2**20  # characters of running text that are encoded together
 

@@ -1,1 +1,1 @@
-"""What `tools/fuzz_parsers.py` does to the parsers of the program: mutations, targets, processes that may crash."""
+"""Random input for parts of the program, and what has to come of it."""
