@@ -1,16 +1,23 @@
 """Beam search over anything that can give the next token's log-probabilities."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal, Protocol
+from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-NEVER = -torch.inf
-BLOCK = 64  # scores of which only the largest is looked at first
+from seq2seq.decode.beams import NEVER, Beams, Hypothesis, LengthPenalty, Sentence
+from seq2seq.decode.constraints import Constraints
+from seq2seq.decode.continuations import (
+    Continuations,
+    best_continuations,
+    diverse_continuations,
+    guided_continuations,
+)
 
 
 class Stepper(Protocol):
@@ -29,87 +36,68 @@ class Stepper(Protocol):
         """Makes row i what row rows[i] was, [N'] int64; sentences may leave, and others take their places."""
 
 
-@dataclass(frozen=True)
-class Hypothesis:
-    """A finished translation.
+class CoverageStepper(Stepper, Protocol):
+    """A stepper that knows how well each row has attended to its source."""
 
-    Attributes:
-        tokens: ids without bos and eos.
-        log_prob: summed log-probability of all tokens including eos (unless `forced_end_counts` forbids it), in nats.
-        score: `log_prob` divided by the length penalty of the length including eos.
-        truncated: whether it had to end because it had reached the longest length allowed.
-    """
-
-    tokens: list[int]
-    log_prob: float
-    score: float
-    truncated: bool
+    def coverage(self) -> Tensor:
+        """Returns [N] float32, at most 0: sum over source tokens of log(min(attention so far, 1)), in nats."""
 
 
 @dataclass(frozen=True)
-class LengthPenalty:
-    """Divides a log-probability so that longer translations are not at a disadvantage.
-
-    gnmt: ((5 + length) / 6)^alpha, Wu et al. 2016, equation 14; length: length^alpha; none: 1.
-    """
-
-    norm: Literal["gnmt", "length", "none"] = "gnmt"
-    alpha: float = 0.6
-
-    def __call__(self, length: int) -> float:
-        """Returns the divisor for a length in tokens, eos included."""
-        match self.norm:
-            case "gnmt":
-                return float(((5 + length) / 6) ** self.alpha)
-            case "length":
-                return float(length**self.alpha)
-            case "none":
-                return 1.0
-
-
-@dataclass
-class _Sentence:
-    """The hypotheses of one sentence that have ended so far.
+class Search:
+    """How hypotheses are searched for.
 
     Attributes:
-        max_length: the longest one in tokens, eos not counted.
-        bos: token in front of each.
-        begun: steps that had been taken when the first was begun.
+        beam_size: K, hypotheses that are followed at once.
+        n_best: hypotheses returned for each sentence, at most `beam_size`.
+        min_length: the shortest hypothesis in tokens, eos not counted.
+        penalty: divisor of the log-probability for a length in tokens, eos counted; must not fall with the length.
+        forced_end_counts: whether the log-probability of a hypothesis that is made to end includes the eos it is given;
+            of a text that is merely cut off it should not.
+        patience: times `beam_size`, how many hypotheses end before a sentence is done (Kasai et al. 2022, *A Call for
+            Clarity in Beam Search*).
+        no_repeat_ngram: no n-gram of this length comes twice in a hypothesis (Paulus et al. 2018); 0: off.
+        groups: of beams that avoid each other's tokens, see `diverse_continuations`; 1: off.
+        diversity: how much they avoid them, in nats.
+        coverage_penalty: times the stepper's `coverage` is added to the score of a hypothesis that ends: beta of Wu et
+            al. 2016, equation 14; 0: off.
+
+    Raises:
+        ValueError: `n_best` is larger than `beam_size`, or `groups` does not divide it.
     """
 
-    max_length: int
-    bos: int
-    begun: int = 0
-    finished: list[Hypothesis] = field(default_factory=list)
+    beam_size: int
+    n_best: int = 1
+    min_length: int = 0
+    penalty: Callable[[int], float] = field(default_factory=LengthPenalty)
+    forced_end_counts: bool = True
+    patience: float = 1.0
+    no_repeat_ngram: int = 0
+    groups: int = 1
+    diversity: float = 0.0
+    coverage_penalty: float = 0.0
 
-    def end(self, tokens: list[int], log_prob: float, penalty: Callable[[int], float]) -> None:
-        """Keeps a hypothesis that has ended behind `tokens`."""
-        length = len(tokens)
-        self.finished.append(Hypothesis(tokens, log_prob, log_prob / penalty(length + 1), length >= self.max_length))
+    def __post_init__(self) -> None:
+        if self.n_best > self.beam_size:
+            raise ValueError(f"n_best is {self.n_best}, more than beam_size, {self.beam_size}")
+        if self.beam_size % self.groups:
+            raise ValueError(f"groups ({self.groups}) must divide beam_size ({self.beam_size})")
 
-    def is_done(self, best_alive: float, beam_size: int, n_best: int, penalty: Callable[[int], float]) -> bool:
-        """Says whether nothing that is still alive can become one of the `n_best`, or as many ended as beams exist."""
-        if best_alive == NEVER or len(self.finished) >= beam_size:
-            return True
-        if len(self.finished) < n_best:
-            return False
-        # Log-probabilities only fall and the penalty only grows, so no future score can pass this bound.
-        bound = best_alive / penalty(self.max_length + 1)
-        return bound <= sorted((h.score for h in self.finished), reverse=True)[n_best - 1]
+    @property
+    def enough(self) -> int:
+        """Hypotheses that end before a sentence is done."""
+        return max(self.n_best, math.ceil(self.beam_size * self.patience))
 
 
 def beam_search(
     stepper: Stepper,
+    search: Search,
     *,
-    beam_size: int,
     max_lengths: Sequence[int],
     bos: int | Sequence[int],
     eos: int,
-    n_best: int = 1,
-    min_length: int = 0,
     forbidden: Sequence[int] = (),
-    penalty: Callable[[int], float] = LengthPenalty(),
-    forced_end_counts: bool = True,
+    constraints: Constraints | None = None,
     refill: Callable[[list[int]], None] | None = None,
     device: torch.device | None = None,
 ) -> list[list[Hypothesis]]:
@@ -120,170 +108,110 @@ def beam_search(
     still reach the `n_best` whatever follows; a beam that holds all prefixes therefore finds the exact optimum.
 
     Args:
-        stepper: gives logits.
-        beam_size: K, hypotheses that are followed at once.
+        stepper: gives logits; a `CoverageStepper` where there is a coverage penalty.
+        search: how to.
         max_lengths: for each sentence the longest hypothesis in tokens, eos not counted; there it is made to end.
         bos: id of the token in front of each hypothesis, or one for each sentence: the last of its prompt.
         eos: id of the token that ends it.
-        n_best: hypotheses returned for each sentence, at most `beam_size`.
-        min_length: the shortest hypothesis in tokens, eos not counted.
         forbidden: ids that are never chosen.
-        penalty: divisor of the log-probability for a length in tokens, eos counted; must not fall with the length.
-        forced_end_counts: whether the log-probability of a hypothesis that is made to end includes the eos it is given;
-            of a text that is merely cut off it should not.
+        constraints: what must or must not stand in the hypotheses of each sentence, whose lengths must have room for
+            it; None: nothing. Phrases do not go with groups.
         refill: tells the stepper to put the next sentences in the places of some that are done, if it starts with fewer
             than there are.
         device: where the stepper's logits are; None: the CPU.
 
     Returns:
-        For each sentence up to `n_best` hypotheses, the best score first.
+        For each sentence up to `n_best` hypotheses, the best score first; none if all that is possible is ruled out.
 
     Raises:
-        ValueError: `n_best` is larger than `beam_size`, or the stepper starts with fewer sentences than there are and
-            nothing refills it.
+        ValueError: the stepper starts with fewer sentences than there are and nothing refills it.
         FloatingPointError: the stepper gave NaN.
     """
-    if n_best > beam_size:
-        raise ValueError(f"n_best is {n_best}, more than beam_size, {beam_size}")
     starts = [bos] * len(max_lengths) if isinstance(bos, int) else bos
-    everyone = [_Sentence(length, start) for length, start in zip(max_lengths, starts, strict=True)]
+    everyone = [Sentence(length, start) for length, start in zip(max_lengths, starts, strict=True)]
     waiting = iter(everyone)
-    beams = _Beams(list(islice(waiting, stepper.start(beam_size))), beam_size, device)
+    size = search.beam_size // search.groups
+    beams = Beams(list(islice(waiting, stepper.start(search.beam_size))), search.beam_size, size, device)
     if len(beams.sentences) < len(everyone) and refill is None:
         raise ValueError(f"the stepper starts with {len(beams.sentences)} of {len(everyone)} sentences: give refill")
+    if constraints:
+        constraints.start(search.beam_size, len(beams.sentences))
     while beams.sentences:
-        logits = stepper.step(beams.tokens[:, :, -1].flatten())  # [B * K, V]
-        log_probs = F.log_softmax(logits, dim=-1, dtype=torch.float32)
-        _mask(log_probs.view(*beams.scores.shape, -1), beams, min_length, eos, forbidden, forced_end_counts)
-        top, parents, next_tokens = _best_continuations(beams.scores, log_probs)  # [B, 2K] each
-        if top[:, 0].isnan().any():  # NaN sorts above all numbers
+        best = _look(stepper, search, beams, eos, forbidden, constraints)
+        if best.scores[..., 0].isnan().any():  # NaN sorts above all numbers
             raise FloatingPointError("the model's log-probabilities are not numbers")
-        ends = next_tokens == eos
-        for i, k in (ends[:, :beam_size] & (top[:, :beam_size] > NEVER)).nonzero().tolist():
-            beams.sentences[i].end(beams.written(i, parents[i, k]), float(top[i, k]), penalty)
-        on = ends.byte().argsort(dim=1, stable=True)[:, :beam_size]  # those that go on, best first
-        scores, parents, next_tokens = (t.gather(1, on) for t in (top.masked_fill(ends, NEVER), parents, next_tokens))
+        ends = best.tokens == eos  # [B, G, 2S]
+        _end(stepper, search, beams, best, ends & (best.scores > NEVER))
+        on = ends.byte().argsort(dim=2, stable=True)[..., :size]  # those that go on, best first
+        going_on = (best.scores.masked_fill(ends, NEVER), best.parents, best.tokens)
+        scores, parents, next_tokens = (t.gather(2, on).flatten(1) for t in going_on)  # [B, K]
         beams.extend(parents, next_tokens, scores)
-        best = scores[:, 0].tolist()
-        done = [i for i, s in enumerate(beams.sentences) if s.is_done(best[i], beam_size, n_best, penalty)]
+        alive = scores.amax(dim=1).tolist()
+        done = [
+            i
+            for i, sentence in enumerate(beams.sentences)
+            if sentence.is_done(alive[i], search.enough, search.n_best, search.penalty)
+        ]
         rows, places = beams.replace(done, waiting, parents)
         stepper.reorder(rows)
+        if constraints:
+            constraints.reorder(rows)
+            constraints.refill(places)
         if refill and places:
             refill(places)
-    return [sorted(sentence.finished, key=lambda h: -h.score)[:n_best] for sentence in everyone]
+    return [sorted(sentence.finished, key=lambda h: -h.score)[: search.n_best] for sentence in everyone]
 
 
-class _Beams:
-    """The living hypotheses of B sentences, K of each.
-
-    Attributes:
-        sentences: which sentence is in which place.
-        tokens: [B, K, 1 + steps] int64, bos first; those of a sentence that began later stand at the end.
-        scores: [B, K] float32, summed log-probabilities; -inf: there is no such hypothesis.
-    """
-
-    def __init__(self, sentences: list[_Sentence], beam_size: int, device: torch.device | None) -> None:
-        self.sentences = sentences
-        self.tokens = torch.zeros(len(sentences), beam_size, 1, dtype=torch.long, device=device)
-        self.scores = torch.zeros(len(sentences), beam_size, device=device)
-        self._steps = 0
-        self._dropped = 0  # steps whose tokens no sentence holds any more
-        self.put(range(len(sentences)), sentences)
-
-    def lengths(self) -> list[int]:
-        """Returns how many tokens the hypotheses of each sentence have, bos not counted."""
-        return [self._steps - sentence.begun for sentence in self.sentences]
-
-    def written(self, i: int, beam: Tensor) -> list[int]:
-        """Returns the tokens of a hypothesis of sentence i."""
-        tokens: list[int] = self.tokens[i, beam, 1 + self.sentences[i].begun - self._dropped :].tolist()
-        return tokens
-
-    def extend(self, parents: Tensor, tokens: Tensor, scores: Tensor) -> None:
-        """Replaces the hypotheses by continuations of them, all [B, K]."""
-        before = self.tokens.gather(1, parents[:, :, None].expand_as(self.tokens))
-        self.tokens, self.scores = torch.cat([before, tokens[:, :, None]], dim=2), scores
-        self._steps += 1
-
-    def replace(self, done: list[int], waiting: Iterator[_Sentence], parents: Tensor) -> tuple[Tensor, list[int]]:
-        """Lets waiting sentences take the places of those that are done, and the last ones those that then are empty.
-
-        Args:
-            done: places of sentences that are done.
-            waiting: sentences that are still to begin.
-            parents: [B, K], which beams of before the beams now continue.
-
-        Returns:
-            Which rows of before the rows now are, [N'] int64, and the places of the sentences that begin.
-        """
-        new = list(islice(waiting, len(done)))
-        kept = _without(done[len(new) :], len(self.sentences))
-        if len(kept) < len(self.sentences):
-            self.sentences = [self.sentences[i] for i in kept]
-            self.tokens, self.scores = self.tokens[kept], self.scores[kept]
-        oldest = min((sentence.begun for sentence in self.sentences), default=self._dropped)
-        self.tokens, self._dropped = self.tokens[:, :, oldest - self._dropped :], oldest
-        places = [kept.index(i) for i in done[: len(new)]]
-        if new:
-            self.put(places, new)
-        before = torch.tensor(kept, dtype=torch.long, device=parents.device)  # [B']
-        return (before[:, None] * parents.shape[1] + parents[before]).flatten(), places
-
-    def put(self, places: Sequence[int], sentences: Sequence[_Sentence]) -> None:
-        """Begins sentences in some places."""
-        for i, sentence in zip(places, sentences, strict=True):
-            self.sentences[i], sentence.begun = sentence, self._steps
-            self.tokens[i, :, -1] = sentence.bos
-        self.scores[list(places)] = NEVER
-        self.scores[list(places), 0] = 0.0  # the beams of a sentence start alike: only one of them counts
+def _look(
+    stepper: Stepper,
+    search: Search,
+    beams: Beams,
+    eos: int,
+    forbidden: Sequence[int],
+    constraints: Constraints | None,
+) -> Continuations:
+    """Returns the continuations that the search looks at in one step."""
+    newest = beams.tokens[:, :, -1].flatten()
+    logits = stepper.step(newest)  # [B * K, V]
+    log_probs = F.log_softmax(logits, dim=-1, dtype=torch.float32).view(*beams.scores.shape, -1)  # [B, K, V]
+    if constraints is None:
+        _mask(log_probs, search, beams, eos, forbidden)
+    else:
+        constraints.step(newest)
+        lengths = [sentence.max_length for sentence in beams.sentences]
+        with constraints.exempt(log_probs.flatten(0, 1), lengths):
+            _mask(log_probs, search, beams, eos, forbidden)
+        constraints.bar(log_probs.flatten(0, 1), lengths)
+    if search.groups > 1:
+        return diverse_continuations(beams.scores, log_probs, search.groups, search.diversity, eos)
+    best = best_continuations(beams.scores, log_probs)
+    if constraints:
+        guided_continuations(best, beams.scores, log_probs, constraints, eos)
+    return best
 
 
-def _without(left: Sequence[int], n: int) -> list[int]:
-    """Returns the places 0 to n - 1 without some of them, whose places others take: the last ones."""
-    stay = sorted(set(range(n)) - set(left))
-    last = iter(stay[::-1])
-    here = set(stay)
-    return [i if i in here else next(last) for i in range(len(stay))]
+def _end(stepper: Stepper, search: Search, beams: Beams, best: Continuations, ends: Tensor) -> None:
+    """Keeps the hypotheses that end among the best of each group; ends: [B, G, 2S]."""
+    coverage = torch.zeros(beams.scores.shape)  # [B, K]
+    if search.coverage_penalty:
+        coverage = cast(CoverageStepper, stepper).coverage().view(beams.scores.shape)
+    for i, group, k in ends[..., : beams.group_size].nonzero().tolist():
+        parent, log_prob = best.parents[i, group, k], float(best.scores[i, group, k])
+        tokens = beams.written(i, parent)
+        score = log_prob / search.penalty(len(tokens) + 1) + search.coverage_penalty * float(coverage[i, parent])
+        beams.sentences[i].end(tokens, log_prob, score)
 
 
-def _mask(
-    log_probs: Tensor, beams: _Beams, min_length: int, eos: int, forbidden: Sequence[int], forced_end_counts: bool
-) -> None:
+def _mask(log_probs: Tensor, search: Search, beams: Beams, eos: int, forbidden: Sequence[int]) -> None:
     """Rules out, in place, what may not follow the hypotheses; log_probs: [B, K, V]."""
     log_probs[..., list(forbidden)] = NEVER
+    if search.no_repeat_ngram:
+        beams.bar_repeats(log_probs, search.no_repeat_ngram)
     lengths = beams.lengths()
     full = [i for i, sentence in enumerate(beams.sentences) if lengths[i] >= sentence.max_length]
-    end = log_probs[full, :, eos] if forced_end_counts else torch.zeros((), device=log_probs.device)
-    if min_length:
-        log_probs[[i for i, length in enumerate(lengths) if length < min_length], :, eos] = NEVER
+    end = log_probs[full, :, eos] if search.forced_end_counts else torch.zeros((), device=log_probs.device)
+    if search.min_length:
+        log_probs[[i for i, length in enumerate(lengths) if length < search.min_length], :, eos] = NEVER
     if full:
         log_probs[full] = NEVER
         log_probs[full, :, eos] = end
-
-
-def _best_continuations(scores: Tensor, log_probs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns scores, parent beams and tokens of the 2K best continuations, each [B, 2K], the best first.
-
-    With 2K of them K remain that do not end, since each of the K parents can end in one way only.
-    """
-    n, beam_size = scores.shape
-    top, tokens = _largest(log_probs, min(2 * beam_size, log_probs.shape[1]))  # [B * K, 2K]
-    totals = (scores.view(-1, 1) + top).view(n, -1)  # [B, K * 2K]
-    best, index = totals.topk(min(2 * beam_size, totals.shape[1]), dim=1)
-    return best, index // top.shape[1], tokens.view(n, -1).gather(1, index)
-
-
-def _largest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Returns the k largest entries of each row of [N, V] and their indices, [N, k]; several times faster than `topk`.
-
-    They are in those k blocks of a row whose largest entries are the largest: the other blocks need not be searched.
-    """
-    whole = x.shape[1] // BLOCK
-    if whole <= 2 * k:
-        return x.topk(k, dim=1)
-    blocks = x[:, : whole * BLOCK].view(len(x), whole, BLOCK).amax(2).topk(k, dim=1).indices  # [N, k]
-    inside = torch.arange(BLOCK, device=x.device)
-    rest = torch.arange(whole * BLOCK, x.shape[1], device=x.device).expand(len(x), -1)
-    index = torch.cat([(blocks[:, :, None] * BLOCK + inside).flatten(1), rest], dim=1)  # [N, k * BLOCK + rest]
-    top, found = x.gather(1, index).topk(k, dim=1)
-    return top, index.gather(1, found)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.decode.beam import LengthPenalty, beam_search
+from seq2seq.decode.beam import Search, beam_search
+from seq2seq.decode.beams import LengthPenalty
 from seq2seq.decode.sampling import End, Sampling, sample
 from seq2seq.decode.scorer import token_log_probs
 from seq2seq.decode.stepper import MAX_SCORES, GPTStepper
@@ -182,14 +183,11 @@ class Generator:
         with self._evaluating():
             hypotheses = beam_search(
                 GPTStepper(self.model, starts, cached=self.cached),
-                beam_size=self.decode.beam_size,
-                n_best=n_best,
+                Search(self.decode.beam_size, n_best, penalty=LengthPenalty("none"), forced_end_counts=False),
                 max_lengths=[length] * len(batch),
                 bos=[start[-1] for start in starts],
                 eos=EOS,
                 forbidden=self.tokenizer.unspoken,
-                penalty=LengthPenalty("none"),
-                forced_end_counts=False,
                 device=self._device,
             )
             ids = [[h.tokens if h.truncated else [*h.tokens, EOS] for h in found] for found in hypotheses]

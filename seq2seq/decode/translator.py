@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.decode.beam import Hypothesis, LengthPenalty, beam_search
+from seq2seq.decode.beam import Search, beam_search
+from seq2seq.decode.beams import Hypothesis, LengthPenalty
 from seq2seq.decode.stepper import MAX_SCORES, TransformerStepper
 from seq2seq.errors import ModelError
 from seq2seq.memory import release_freed_memory
@@ -268,14 +269,11 @@ class Translator:
             try:
                 found = beam_search(
                     stepper,
-                    beam_size=self.decode.beam_size,
-                    n_best=n_best,
+                    self._search_settings(n_best),
                     max_lengths=limits,
-                    min_length=self.decode.min_length,
                     bos=BOS,
                     eos=EOS,
                     forbidden=self.tokenizer.unspoken,
-                    penalty=self.penalty,
                     refill=refill,
                     device=self.trained.device,
                 )
@@ -284,6 +282,10 @@ class Translator:
         if choice is None:
             return found
         return [[replace(one, tokens=choice.ids[one.tokens].tolist()) for one in found_of] for found_of in found]
+
+    def _search_settings(self, n_best: int) -> Search:
+        decode = self.decode
+        return Search(decode.beam_size, n_best, decode.min_length, self.penalty)
 
     def _join(self, found: Sequence[Found]) -> Translation:
         """Makes one translation of the hypotheses for the parts of a line."""

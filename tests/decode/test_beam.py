@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from seq2seq.decode.beam import Hypothesis, LengthPenalty, _largest, beam_search
+from seq2seq.decode.beam import Search, beam_search
+from seq2seq.decode.beams import Hypothesis, LengthPenalty
+from seq2seq.decode.continuations import largest
 
 V, BOS, EOS = 5, 0, 1
 LONGEST = 4
@@ -60,12 +62,10 @@ def exhaustive(
 def search(stepper: TableStepper, beam_size: int, penalty: LengthPenalty, **more: int) -> list[list[Hypothesis]]:
     return beam_search(
         stepper,
-        beam_size=beam_size,
+        Search(beam_size, penalty=penalty, **more),  # type: ignore[arg-type]
         max_lengths=[LONGEST] * stepper.sentences,
         bos=BOS,
         eos=EOS,
-        penalty=penalty,
-        **more,  # type: ignore[arg-type]
     )
 
 
@@ -125,9 +125,7 @@ def test_sentences_do_not_influence_each_other() -> None:
 
 def test_each_sentence_has_its_own_longest_length() -> None:
     stepper = TableStepper(sentences=4, seed=1)
-    found = beam_search(
-        stepper, beam_size=2, max_lengths=[0, 1, 2, 9], bos=BOS, eos=EOS, forbidden=(BOS,), n_best=1, min_length=9
-    )
+    found = beam_search(stepper, Search(2, min_length=9), max_lengths=[0, 1, 2, 9], bos=BOS, eos=EOS, forbidden=(BOS,))
     assert [len(hypotheses[0].tokens) for hypotheses in found] == [0, 1, 2, 9]
     for i, (hypothesis,) in enumerate(found):
         assert hypothesis.truncated
@@ -141,7 +139,7 @@ def test_shortest_length_and_forbidden_tokens() -> None:
     for i in range(3):
         assert found[i][0].tokens == exhaustive(stepper, i, penalty, shortest=2)[0][1]
     for hypotheses in beam_search(
-        stepper, beam_size=5, max_lengths=[4] * 3, bos=BOS, eos=EOS, forbidden=(2, 3), n_best=5
+        stepper, Search(5, n_best=5), max_lengths=[4] * 3, bos=BOS, eos=EOS, forbidden=(2, 3)
     ):
         assert all(not {2, 3} & set(hypothesis.tokens) for hypothesis in hypotheses)
 
@@ -186,12 +184,13 @@ def test_sentences_that_wait_for_a_place_are_searched_as_if_all_had_one(beam_siz
                 self.next += 1
 
     for seed in range(10):
-        options = {"beam_size": beam_size, "max_lengths": limits, "bos": [0, 2, 3, 4, 0, 2, 3, 4], "eos": EOS}
-        expected = beam_search(TableStepper(len(limits), seed=seed), **options)  # type: ignore[arg-type]
+        how = Search(beam_size)
+        options = {"max_lengths": limits, "bos": [0, 2, 3, 4, 0, 2, 3, 4], "eos": EOS}
+        expected = beam_search(TableStepper(len(limits), seed=seed), how, **options)  # type: ignore[arg-type]
         waiting = Waiting(len(limits), seed=seed)
-        found = beam_search(waiting, refill=waiting.refill, **options)  # type: ignore[arg-type]
+        found = beam_search(waiting, how, refill=waiting.refill, **options)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="3 of 8 sentences: give refill"):
-            beam_search(Waiting(len(limits), seed=seed), **options)  # type: ignore[arg-type]
+            beam_search(Waiting(len(limits), seed=seed), how, **options)  # type: ignore[arg-type]
         assert waiting.next == len(limits)
         assert [[h.tokens for h in of] for of in found] == [[h.tokens for h in of] for of in expected]
         scores = [[h.score for h in of] for of in expected]
@@ -204,6 +203,6 @@ def test_largest_entries_are_those_of_topk(width: int) -> None:
     x[0, :] = -torch.inf
     x[1, 3], x[2, -1], x[2, -2] = torch.nan, 9.0, 8.0
     for k in (1, 4):
-        top, index = _largest(x, k)
+        top, index = largest(x, k)
         torch.testing.assert_close(top, x.topk(k, dim=1).values, equal_nan=True)
         torch.testing.assert_close(x.gather(1, index), top, equal_nan=True)

@@ -10,7 +10,7 @@ from conftest import make_pairs, tiny_recipe
 from seq2seq.config import TokenizerSettings, TranslationSettings
 from seq2seq.data.batch import Batch
 from seq2seq.data.lexicon import learn_shortlist
-from seq2seq.decode.beam import Hypothesis
+from seq2seq.decode.beams import Hypothesis
 from seq2seq.decode.stepper import TransformerStepper
 from seq2seq.decode.translator import Translator
 from seq2seq.errors import ModelError

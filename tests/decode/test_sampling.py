@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.config import ModelSettings
-from seq2seq.decode.beam import beam_search
+from seq2seq.decode.beam import Search, beam_search
 from seq2seq.decode.sampling import NewToken, Sampling, Stepper, draw, filtered_log_probs, sample, uniform
 from seq2seq.decode.stepper import TransformerStepper
 from seq2seq.model.transformer import Transformer
@@ -502,9 +502,7 @@ SOURCES = [[5, 6, 7, 3], [8, 3], [9, 10, 3]]
 
 
 def test_greedy_sampling_of_a_translation_is_a_beam_of_one(model: Transformer) -> None:
-    beams = beam_search(
-        TransformerStepper(model, SOURCES), beam_size=1, max_lengths=[8] * 3, bos=2, eos=3, forbidden=[0]
-    )
+    beams = beam_search(TransformerStepper(model, SOURCES), Search(1), max_lengths=[8] * 3, bos=2, eos=3, forbidden=[0])
     stepper = TransformerStepper(model, SOURCES)
     greedy = Sampling(temperature=0.0)
     found = collect(run([[2]] * 3, keys_for(3, 1), [8] * 3, greedy, stepper, eos=3, forbidden=[0]))

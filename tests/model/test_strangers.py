@@ -1,6 +1,7 @@
 """Model folders from strangers: one clean error, before memory is taken and before anything is believed."""
 
 import json
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -30,14 +31,16 @@ def folder(tmp_path: Path) -> Path:
     return shutil.copytree(TRANSLATION, tmp_path / "model")
 
 
-def refused(folder: Path, says: str) -> None:
-    """A manifest that fits the folder can be written by anybody."""
+def refusal(folder: Path) -> str:
+    """What loading the folder says, with a manifest that fits it: anybody can write one."""
     (folder / MANIFEST).unlink(missing_ok=True)
     write_manifest(folder)
-    with pytest.raises(ModelError, match=says) as caught:
+    with pytest.raises(ModelError) as caught:
         load_any(folder)
-    assert str(folder) in str(caught.value)
-    assert "\n" not in str(caught.value).strip() and len(str(caught.value)) < 1000
+    message = str(caught.value)
+    assert str(folder) in message
+    assert "\n" not in message.strip() and len(message) < 1000
+    return message
 
 
 def change(path: Path, **values: Any) -> None:
@@ -67,7 +70,7 @@ def test_no_file_outside_the_folder_is_named(folder: Path, name: str) -> None:
 )
 def test_json_that_is_not_ours(folder: Path, text: str, says: str) -> None:
     (folder / "config.json").write_text(text)
-    refused(folder, says)
+    assert re.search(says, refusal(folder))
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1", '"many"', "1.5", "null"])
@@ -76,7 +79,7 @@ def test_numbers_that_are_none(folder: Path, number: str) -> None:
     longest = f'"max_source_length": {json.loads(text)["max_source_length"]}'
     assert longest in text
     (folder / "config.json").write_text(text.replace(longest, f'"max_source_length": {number}'))
-    refused(folder, "max_source_length: Input should be")
+    assert re.search("max_source_length: Input should be", refusal(folder))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +101,7 @@ def test_sizes_are_compared_before_a_model_is_built(
     config = read_json(folder / "config.json")
     config["settings"]["model"].update(sizes)
     change(folder / "config.json", settings=config["settings"])
-    refused(folder, says)
+    assert re.search(says, refusal(folder))
 
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
@@ -129,13 +132,13 @@ def test_weights_that_are_not_the_models(folder: Path, disturb: Callable[[str, T
     weights = load_file(folder / "model.safetensors")
     name = max(weights, key=lambda each: weights[each].numel())
     save_file(disturb(name, {key: value.clone() for key, value in weights.items()}), folder / "model.safetensors")
-    refused(folder, f"model.safetensors: .*{says}")
+    assert re.search(f"model.safetensors: .*{says}", refusal(folder))
 
 
 @pytest.mark.parametrize("size", [LARGEST_HEAD + 1, 2**63])
 def test_a_head_that_is_too_large_is_not_read(folder: Path, size: int) -> None:
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", size) + b"{" + b" " * 100)
-    refused(folder, "its head has .* bytes, more than")
+    assert re.search("its head has .* bytes, more than", refusal(folder))
 
 
 def test_an_optimizer_of_another_model(tmp_path: Path) -> None:
@@ -178,13 +181,13 @@ def test_a_state_that_is_not_ours(tmp_path: Path, progress: object) -> None:
 )
 def test_a_tokenizer_that_is_not_what_it_says(folder: Path, values: dict[str, Any], says: str) -> None:
     change(folder / "tokenizer/tokenizer.json", **values)
-    refused(folder, says)
+    assert re.search(says, refusal(folder))
 
 
 def test_a_tokenizer_that_is_too_large_is_not_read(folder: Path) -> None:
     with open(folder / "tokenizer/shared.model", "r+b") as file:
         file.truncate(2**25 + 1)
-    refused(folder, "more than the 33,554,432 that such a file may have")
+    assert re.search("more than the 33,554,432 that such a file may have", refusal(folder))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +208,7 @@ def test_a_crash_of_a_library_is_an_error(
     monkeypatch.setattr(foreign, "PROGRAM", path)
     monkeypatch.setattr(foreign, "SECONDS", 1.0 if "sleep" in program else 30.0)
     monkeypatch.setattr(foreign, "_tried", set())
-    refused(folder, says)
+    assert re.search(says, refusal(folder))
 
 
 def test_the_child_stands_whole_files_and_tells_of_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,8 @@ from bench.translate_plan import LINES, TranslatePlan
 from benchmark import parse
 from seq2seq.data.batch import Batch
 from seq2seq.decode import translator
-from seq2seq.decode.beam import LengthPenalty, beam_search
+from seq2seq.decode.beam import Search, beam_search
+from seq2seq.decode.beams import LengthPenalty
 from seq2seq.decode.stepper import TransformerStepper
 from seq2seq.errors import DataError, Seq2SeqError
 from seq2seq.files import atomic_folder, write_json
@@ -91,11 +92,10 @@ def our_rows(trained: TrainedModel, plan: TranslatePlan) -> tuple[list[list[int]
     with torch.inference_mode():
         found = beam_search(
             TransformerStepper(trained.model, sources),
-            beam_size=plan.beam_size,
+            Search(plan.beam_size, penalty=LengthPenalty("length", plan.length_penalty)),
             max_lengths=[FAR] * len(sources),
             bos=BOS,
             eos=EOS,
-            penalty=LengthPenalty("length", plan.length_penalty),
         )
     assert not any(hypotheses[0].truncated for hypotheses in found)
     rows = [[*hypotheses[0].tokens, EOS] for hypotheses in found]

@@ -1,0 +1,270 @@
+"""What must or must not stand in a hypothesis; search on ids, as `beam.py` does."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+NEVER = -torch.inf
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """Tokens that must stand in a hypothesis, in one of several ways to write them, and that no word goes on behind.
+
+    Attributes:
+        ways: the tokens of each way, at least one.
+    """
+
+    ways: tuple[tuple[int, ...], ...]
+
+    @property
+    def shortest(self) -> int:
+        """Tokens that it takes at the least."""
+        return min(map(len, self.ways))
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What is asked of the hypotheses of one sentence.
+
+    Attributes:
+        prefix: tokens with which they begin.
+        phrases: that stand in them, none within another one; one that is here twice stands there twice.
+    """
+
+    prefix: tuple[int, ...] = ()
+    phrases: tuple[Phrase, ...] = ()
+
+    @property
+    def length(self) -> int:
+        """Tokens that it takes at the least."""
+        return len(self.prefix) + sum(phrase.shortest for phrase in self.phrases)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What search has to know of tokens as text.
+
+    Attributes:
+        texts: of each token, spaces included; empty for special ones.
+    """
+
+    texts: Sequence[str]
+    begins: Sequence[bool] = field(init=False)  # whether a new word begins with it, or what is no word
+    ends: Sequence[bool] = field(init=False)  # whether a word may begin behind it without a space
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "begins", [not text[:1].isalnum() for text in self.texts])
+        object.__setattr__(self, "ends", [not text[-1:].isalnum() for text in self.texts])
+
+
+class _State(NamedTuple):
+    """How far a hypothesis has come.
+
+    Attributes:
+        read: its tokens.
+        met: bits of the phrases that stand in it.
+        begun: phrases that it may be in the middle of: which, which way, and tokens of it.
+        open: bit of the phrase that has just come to its end, unless the word goes on; 0: none.
+        ends: whether a word may begin without a space.
+        word: letters of the word that it ends with, and of those before it as far as they matter, lower case.
+    """
+
+    read: int = 0
+    met: int = 0
+    begun: tuple[tuple[int, int, int], ...] = ()
+    open: int = 0
+    ends: bool = True
+    word: tuple[str, ...] = ("",)
+
+
+class Constraints:
+    """Follows the rows of a search as a stepper does, and says what may follow them.
+
+    Required phrases need a search that keeps hypotheses which have come differently far with them, since those without
+    are more probable: dynamic beam allocation, Post & Vilar 2018. `beam.py` asks `wanted` and `stage` for it.
+
+    Args:
+        demands: of each sentence, in the order in which they begin.
+        eos: id that ends a hypothesis.
+        pieces: tokens as text.
+        forbidden: words, or several in a row, that no hypothesis holds, whatever the case of their letters.
+    """
+
+    def __init__(
+        self, demands: Sequence[Demand], eos: int, pieces: Pieces, forbidden: Iterable[Sequence[str]] = ()
+    ) -> None:
+        self.demands = demands
+        self._eos, self._pieces = eos, pieces
+        self._forbidden = frozenset(tuple(word.casefold() for word in words) for words in forbidden)
+        self._longest = max(map(len, self._forbidden), default=0)
+        begins = torch.tensor(pieces.begins)
+        self._closing, self._going_on = begins.nonzero()[:, 0], (~begins).nonzero()[:, 0]
+        self._beam_size = self._begun = 0
+        self._rows: list[tuple[Demand, _State]] = []
+        self._new: set[int] = set()  # rows whose next token is the one in front of the sentence
+
+    def start(self, beam_size: int, sentences: int) -> None:
+        """Prepares `beam_size` rows for each of the first sentences."""
+        self._beam_size, self._begun = beam_size, 0
+        self._rows = [(Demand(), _State())] * (beam_size * sentences)
+        self.refill(range(sentences))
+
+    def refill(self, places: Iterable[int]) -> None:
+        """Puts the next sentences in some places."""
+        for place in places:
+            for row in range(place * self._beam_size, (place + 1) * self._beam_size):
+                self._rows[row] = self.demands[self._begun], _State()
+                self._new.add(row)
+            self._begun += 1
+
+    def reorder(self, rows: Tensor) -> None:
+        """Makes row i what row rows[i] was."""
+        self._rows = [self._rows[row] for row in rows.tolist()]
+
+    def step(self, tokens: Tensor) -> None:
+        """Appends a token to each row, [N] int64."""
+        for row, token in enumerate(tokens.tolist()):
+            if row not in self._new:
+                demand, state = self._rows[row]
+                self._rows[row] = demand, self._after(demand, state, token)
+        self._new.clear()
+
+    @contextmanager
+    def exempt(self, log_probs: Tensor, lengths: Sequence[int]) -> Iterator[None]:
+        """Leaves the tokens that phrases need as they are, whatever the block rules out, where there is room for them.
+
+        Args:
+            log_probs: [N, V], of the next token.
+            lengths: how many tokens each sentence may have, eos not counted.
+        """
+        pairs = [
+            (row, token)
+            for row, (_, state) in enumerate(self._rows)
+            if state.read < lengths[row // self._beam_size]
+            for token in self.wanted(row)
+        ]
+        rows, tokens = torch.tensor(pairs, dtype=torch.long, device=log_probs.device).view(-1, 2).T
+        kept = log_probs[rows, tokens]
+        yield
+        log_probs[rows, tokens] = kept
+
+    def bar(self, log_probs: Tensor, lengths: Sequence[int]) -> None:
+        """Rules out, in place, what may not follow the rows; log_probs: [N, V].
+
+        Args:
+            log_probs: of the next token.
+            lengths: how many tokens each sentence may have, eos not counted.
+        """
+        for row, (demand, state) in enumerate(self._rows):
+            scores = log_probs[row]
+            if state.read < len(demand.prefix):
+                _only(scores, [demand.prefix[state.read]])
+                continue
+            if self._is_forbidden(state.word):
+                scores[self._closing.to(scores.device)] = NEVER
+                scores[self._eos] = NEVER
+            if demand.phrases:
+                self._bar_for_phrases(scores, demand, state, lengths[row // self._beam_size] - state.read)
+
+    def wanted(self, row: int) -> list[int]:
+        """Returns the tokens that bring a row on with its phrases."""
+        demand, state = self._rows[row]
+        return self._wanted(demand, state) if state.read >= len(demand.prefix) else []
+
+    def stages(self, place: int) -> int:
+        """Returns how many phrases the hypotheses in a place must have."""
+        return len(self._rows[place * self._beam_size][0].phrases)
+
+    def stage(self, row: int, token: int) -> int:
+        """Returns how far a row comes with a token: twice the phrases that it has, plus one if it is within another."""
+        demand, state = self._rows[row]
+        after = self._after(demand, state, token)
+        return 2 * after.met.bit_count() + bool(after.begun)
+
+    def _bar_for_phrases(self, scores: Tensor, demand: Demand, state: _State, left: int) -> None:
+        debt = _debt(demand, state)
+        if debt:
+            scores[self._eos] = NEVER
+        if state.open and left <= _debt(demand, _reopened(state)):
+            scores[self._going_on.to(scores.device)] = NEVER  # the phrase would have to come again
+        if debt and left <= debt:
+            _only(scores, self._hurried(demand, state, left))
+
+    def _hurried(self, demand: Demand, state: _State, left: int) -> list[int]:
+        """Returns the tokens with which all phrases still find room."""
+        wanted = self._wanted(demand, state)
+        return [token for token in wanted if _debt(demand, self._after(demand, state, token)) < left]
+
+    def _wanted(self, demand: Demand, state: _State) -> list[int]:
+        tokens = [demand.phrases[p].ways[w][n] for p, w, n in state.begun]
+        missing = [phrase for p, phrase in enumerate(demand.phrases) if not state.met >> p & 1]
+        tokens += [way[0] for phrase in missing for way in phrase.ways if self._may_begin(way[0], state)]
+        return list(dict.fromkeys(tokens))
+
+    def _may_begin(self, token: int, state: _State) -> bool:
+        return self._pieces.begins[token] or state.ends
+
+    def _after(self, demand: Demand, state: _State, token: int) -> _State:
+        """Returns the state behind a token."""
+        if token == self._eos:
+            return state._replace(begun=(), open=0)
+        begins, word = self._pieces.begins[token], state.word
+        if self._forbidden:
+            word = self._words(word, token)
+        state = state if begins or not state.open else _reopened(state)
+        met, opened = state.met, 0
+        begun = [(p, w, n + 1) for p, w, n in state.begun if demand.phrases[p].ways[w][n] == token]
+        if self._may_begin(token, state):
+            begun += [
+                (p, w, 1)
+                for p, phrase in enumerate(demand.phrases)
+                if not met >> p & 1
+                for w, way in enumerate(phrase.ways)
+                if way[0] == token
+            ]
+        whole = [(n, -p) for p, w, n in begun if n == len(demand.phrases[p].ways[w])]
+        if whole:
+            phrase = -max(whole)[1]
+            met, begun = met | 1 << phrase, []
+            opened = 0 if self._pieces.ends[token] else 1 << phrase
+        return _State(state.read + 1, met, tuple(begun), opened, self._pieces.ends[token], word)
+
+    def _words(self, words: tuple[str, ...], token: int) -> tuple[str, ...]:
+        """Returns the last words behind a token."""
+        text = self._pieces.texts[token].casefold()
+        if self._pieces.begins[token]:
+            words = (*words, "") if words[-1] else words
+            text = "".join(char if char.isalnum() else " " for char in text)
+            *whole, text = text.split(" ")
+            words = (*words[:-1], *filter(None, [words[-1], *whole]), "")
+        words = (*words[:-1], words[-1] + text)
+        return words[-self._longest - 1 :]
+
+    def _is_forbidden(self, words: tuple[str, ...]) -> bool:
+        """Says whether a forbidden word or phrase ends with the last word."""
+        return any(words[-n:] in self._forbidden for n in range(1, self._longest + 1)) if self._forbidden else False
+
+
+def _reopened(state: _State) -> _State:
+    """Returns a state in which the phrase that has just come to its end does not count: its last word has gone on."""
+    return state._replace(met=state.met & ~state.open, open=0)
+
+
+def _debt(demand: Demand, state: _State) -> int:
+    """Returns how many tokens the phrases that are missing take at the least."""
+    missing = [p for p in range(len(demand.phrases)) if not state.met >> p & 1]
+    lengths = {p: demand.phrases[p].shortest for p in missing}
+    gains = [lengths[p] - (len(demand.phrases[p].ways[w]) - n) for p, w, n in state.begun]
+    return sum(lengths.values()) - max([0, *gains])
+
+
+def _only(scores: Tensor, tokens: Sequence[int]) -> None:
+    """Rules out all tokens but some."""
+    kept = scores[list(tokens)]
+    scores.fill_(NEVER)
+    scores[list(tokens)] = kept
