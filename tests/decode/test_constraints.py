@@ -1,0 +1,178 @@
+"""Prefixes, required phrases and forbidden words against enumeration of all hypotheses."""
+
+import itertools
+import random
+import re
+from collections.abc import Sequence
+
+import pytest
+import torch
+from decode.test_beam import BOS, EOS, LONGEST, TableStepper, V, exhaustive
+from torch import Tensor
+
+from seq2seq.decode.beam import Search, beam_search
+from seq2seq.decode.beams import Hypothesis, LengthPenalty
+from seq2seq.decode.constraints import Constraints, Demand, Phrase, Pieces
+
+A, B, C = 2, 3, 4
+TEXTS = [" x", "", " a", "b", " c"]  # of which one alone, b, goes on a word
+PIECES = Pieces(TEXTS)
+
+
+def run(
+    stepper: TableStepper,
+    how: Search,
+    demands: Sequence[Demand],
+    forbidden: Sequence[Sequence[str]] = (),
+    longest: int = 4,
+) -> list[list[Hypothesis]]:
+    constraints = Constraints(demands, EOS, PIECES, forbidden)
+    lengths = [longest] * len(demands)
+    return beam_search(stepper, how, max_lengths=lengths, bos=BOS, eos=EOS, constraints=constraints)
+
+
+def text_of(tokens: Sequence[int]) -> str:
+    return "".join(TEXTS[token] for token in tokens)
+
+
+def holds(tokens: Sequence[int], phrases: Sequence[Phrase]) -> bool:
+    """Says whether the phrases stand in the tokens, none within another, each at the end of a word."""
+    places = []
+    for phrase in phrases:
+        found = set()
+        for way in phrase.ways:
+            for i in range(len(tokens) - len(way) + 1):
+                end = i + len(way)
+                if tuple(tokens[i:end]) == way and tokens[end : end + 1] != [B] and (way[0] != B or i == 0):
+                    found.add(frozenset(range(i, end)))
+        places.append(found)
+    return any(sum(map(len, chosen)) == len(frozenset().union(*chosen)) for chosen in itertools.product(*places))
+
+
+@pytest.mark.parametrize(
+    "phrases",
+    [
+        [[(A,)]],
+        [[(C, C)]],
+        [[(A, B)]],
+        [[(A,)], [(C,)]],
+        [[(A,)], [(A,)]],
+        [[(A, B), (C,)]],
+        [[(A, B)], [(C,), (0, 0)]],
+        [[(B,)]],  # which goes on a word, but for at the beginning
+    ],
+)
+def test_a_wide_beam_finds_the_best_that_holds_the_phrases(phrases: list[list[tuple[int, ...]]]) -> None:
+    demand = Demand(phrases=tuple(Phrase(tuple(ways)) for ways in phrases))
+    for seed in range(4):
+        stepper = TableStepper(sentences=2, seed=seed)
+        found = run(stepper, Search(4**LONGEST, 10), [demand, Demand()])
+        for sentence, asked in enumerate((demand, Demand())):
+            rows = [row for row in exhaustive(stepper, sentence, LengthPenalty()) if holds(row[1], asked.phrases)][:10]
+            assert [h.tokens for h in found[sentence]] == [tokens for _, tokens in rows]
+            assert [h.score for h in found[sentence]] == pytest.approx([score for score, _ in rows], abs=1e-5)
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 3, 5])
+def test_whatever_is_asked_for_stands_there(beam_size: int) -> None:
+    draw = random.Random(beam_size)
+    demands = []
+    for _ in range(200):
+        some = [(A,), (C,), (A, B), (C, B, B), (C, A), (0, C, A)]
+        ways = [tuple(draw.choices(some, k=draw.choice([1, 1, 2]))) for _ in range(draw.randint(0, 3))]
+        prefix = tuple(draw.choices([A, B, C], k=draw.choice([0, 0, 1, 2])))
+        demands.append(Demand(prefix, tuple(map(Phrase, ways))))
+    slack = draw.randint(0, 3)
+    lengths = [demand.length + slack for demand in demands]
+    stepper = TableStepper(len(demands), sharpness=3.0, seed=beam_size)
+    constraints = Constraints(demands, EOS, PIECES)
+    found = beam_search(stepper, Search(beam_size), max_lengths=lengths, bos=BOS, eos=EOS, constraints=constraints)
+    for i, (demand, (hypothesis,)) in enumerate(zip(demands, found, strict=True)):
+        assert tuple(hypothesis.tokens[: len(demand.prefix)]) == demand.prefix
+        assert holds(hypothesis.tokens, demand.phrases)
+        assert len(hypothesis.tokens) <= lengths[i]
+        assert hypothesis.log_prob == pytest.approx(stepper.forced(i, hypothesis.tokens), abs=1e-4)
+
+
+def test_sentences_that_wait_are_asked_for_the_same() -> None:
+    phrase = Phrase(((A, B),))
+    demands = [Demand(phrases=(phrase,) * (i % 3)) if i % 2 else Demand((C,)) for i in range(9)]
+
+    class Waiting(TableStepper):
+        def start(self, beam_size: int) -> int:
+            self.beam_size, self.next = beam_size, 2
+            self.rows = [(i, ()) for i in range(2) for _ in range(beam_size)]
+            return 2
+
+        def refill(self, places: list[int]) -> None:
+            for place in places:
+                rows = slice(place * self.beam_size, (place + 1) * self.beam_size)
+                self.rows[rows] = [(self.next, ())] * self.beam_size
+                self.next += 1
+
+    options = {"max_lengths": [7] * 9, "bos": BOS, "eos": EOS}
+    expected = beam_search(
+        TableStepper(9, seed=3),
+        Search(3),
+        constraints=Constraints(demands, EOS, PIECES),
+        **options,  # type: ignore[arg-type]
+    )
+    waiting = Waiting(9, seed=3)
+    constraints = Constraints(demands, EOS, PIECES)
+    found = beam_search(waiting, Search(3), constraints=constraints, refill=waiting.refill, **options)  # type: ignore[arg-type]
+    assert [[h.tokens for h in of] for of in found] == [[h.tokens for h in of] for of in expected]
+    assert all(holds(of[0].tokens, demand.phrases) for of, demand in zip(found, demands, strict=True))
+
+
+def test_a_prefix_is_gone_on_with_as_the_best_of_all_that_begin_so() -> None:
+    for seed in range(5):
+        stepper = TableStepper(sentences=2, seed=seed)
+        demands = [Demand((C, B)), Demand((A,))]
+        found = run(stepper, Search(4**LONGEST, 5), demands)
+        for sentence, demand in enumerate(demands):
+            n = len(demand.prefix)
+            rows = [row for row in exhaustive(stepper, sentence, LengthPenalty()) if tuple(row[1][:n]) == demand.prefix]
+            assert [h.tokens for h in found[sentence]] == [tokens for _, tokens in rows[:5]]
+
+
+@pytest.mark.parametrize("forbidden", [["a"], ["ab"], ["AB", "c"], ["a", "abb"], ["a c"], ["c a", "c c"], ["x"]])
+def test_a_wide_beam_finds_the_best_without_forbidden_words(forbidden: list[str]) -> None:
+    words = re.compile("|".join(rf"(?<!\w){word}(?!\w)" for word in forbidden), re.IGNORECASE)
+    missed = 0
+    for seed in range(4):
+        stepper = TableStepper(sentences=1, seed=seed)
+        (found,) = run(stepper, Search(4**LONGEST, 10), [Demand()], [word.split() for word in forbidden])
+        rows = [row for row in exhaustive(stepper, 0, LengthPenalty()) if not words.search(text_of(row[1]))]
+        assert [h.tokens for h in found] == [tokens for _, tokens in rows[:10]]
+        missed += len(exhaustive(stepper, 0, LengthPenalty())) - len(rows)
+    assert missed
+
+
+def test_where_all_is_ruled_out_there_is_no_hypothesis() -> None:
+    stepper = TableStepper(sentences=2, seed=1)
+    found = run(stepper, Search(2), [Demand((A,)), Demand((C,))], [["a"]], longest=1)
+    assert found[0] == []
+    assert found[1][0].tokens == [C]
+
+
+def test_phrases_may_hold_what_is_never_chosen() -> None:
+    stepper = TableStepper(sentences=1, seed=1)
+    for how in (Search(2), Search(3, no_repeat_ngram=1)):
+        constraints = Constraints([Demand(phrases=(Phrase(((A, C, C),)),))], EOS, PIECES)
+        ((found,),) = beam_search(
+            stepper, how, max_lengths=[6], bos=BOS, eos=EOS, forbidden=[C, 0], constraints=constraints
+        )
+        assert holds(found.tokens, [Phrase(((A, C, C),))])
+        assert found.tokens.count(C) == 2
+
+
+def test_a_phrase_that_has_come_to_its_end_begins_anew_if_the_word_goes_on() -> None:
+    class Fixed(TableStepper):
+        """Wants a, b, c."""
+
+        def log_probs(self, sentence: int, prefix: Sequence[int]) -> Tensor:
+            wanted = [A, B, C, EOS, EOS, EOS, EOS][len(prefix) - 1]
+            return torch.full((V,), -4.0).index_fill_(0, torch.tensor(wanted), 0.0).log_softmax(-1)
+
+    ((found,),) = run(Fixed(1), Search(3), [Demand(phrases=(Phrase(((A,),)),))], longest=6)
+    assert holds(found.tokens, [Phrase(((A,),))])
