@@ -39,23 +39,26 @@ _CONVERSION = r"(?:hh?|ll?|[Lzjtq])?(?:[sduoxXfFeEgGc@]|i(?!g))"  # not `10 %ige
 _PRINTF = rf"(?<![\d%])%(?:\d{{1,2}}\$)?(?:[-+\#0]{{0,4}}\d{{1,3}})?(?:\.\d{{1,3}})?{_CONVERSION}"
 # What ends a URL: spaces, quotes and brackets of many kinds, and scripts that set no spaces.
 _NO_URL = r"\s<>\"{}|\\^`\u2018-\u201e\u2026\u00ab\u00bb\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef"
-_PROTECTED = re.compile(
-    rf"""
+_ADDRESSES = rf"""
       (?P<url> (?<![A-Za-z0-9]) (?i: (?:https?|s?ftp|file|wss?|ssh|git):// | www\. ) [^{_NO_URL}]+ )
-    | (?P<email> (?<![A-Za-z0-9._%+-]) [A-Za-z0-9._%+-]{{1,64}} @ (?:[A-Za-z0-9-]{{1,63}}\.){{1,8}} [A-Za-z]{{2,24}} (?![A-Za-z0-9-]) )
-    | (?P<placeholder>
+    | (?P<email> (?<![A-Za-z0-9._%+-]) [A-Za-z0-9._%+-]{{1,64}} @
+          (?:[A-Za-z0-9-]{{1,63}}\.){{1,8}} [A-Za-z]{{2,24}} (?![A-Za-z0-9-]) )
+"""
+_OTHERS = rf"""(?=[\d{{%$\#<]) (?:
+      (?P<placeholder>
           \{{\{{ [^{{}}\n]{{1,100}} \}}\}}
         | [$%\#]? \{{ \s? [\w.:,!\#%+\[\]-]{{0,60}} \s? \}}
         | (?<!%) % \( [\w.\ -]{{1,60}} \) [-+\#0]{{0,4}} \d{{0,3}} (?:\.\d{{1,3}})? [sdifuxXeEgGor]
         | {_PRINTF} )
-    | (?P<tag> </? [A-Za-z][A-Za-z0-9:_-]{{0,40}} (?: \s{{1,20}} [\w:-]{{1,60}} \s{{0,20}} = [^<>\n]{{0,400}} )? \s{{0,20}} /? > )
+    | (?P<tag> </? [A-Za-z][A-Za-z0-9:_-]{{0,40}}
+          (?: \s{{1,20}} [\w:-]{{1,60}} \s{{0,20}} = [^<>\n]{{0,400}} )? \s{{0,20}} /? > )
     | (?P<number>
           (?<!\d) \d{{4}}-\d{{2}}-\d{{2}} (?![\d-])
-        | \d+ (?: [.,:\u066b\u066c]\d+ | ['\u2019\u00a0\u202f]\d{{3}}(?!\d) )* )
-    """,  # noqa: E501 (a pattern that is cut cannot be read)
-    re.VERBOSE,
-)
-_TRIGGER = re.compile(r"[\d@{%<]|://|www\.|WWW\.")  # without one of these a text holds nothing of all this
+        | \d+ (?: [.,:\u066b\u066c]\d+ | ['\u2019\u00a0\u202f]\d{{3}}(?!\d) )* ) )
+"""
+_ANY = re.compile(f"{_ADDRESSES} | {_OTHERS}", re.VERBOSE)
+_NO_ADDRESS = re.compile(_OTHERS, re.VERBOSE)  # looks closer at a few characters only
+_TRIGGER = re.compile(r"[\d{%<]")  # without one of these a text holds nothing but addresses, if anything
 _SEPARATOR = re.compile(r"[^\d]")
 _ADDRESS = re.compile(r"(?:://|www\.)[^\W_]", re.IGNORECASE)  # begins with a name
 _PUNCTUATION = frozenset(".,;:!?'*_~]")  # at the end of a URL: of the sentence
@@ -63,10 +66,11 @@ _PUNCTUATION = frozenset(".,;:!?'*_~]")  # at the end of a URL: of the sentence
 
 def find_protected(text: str) -> list[Span]:
     """Returns what must come through unchanged, in the order of the text; no two overlap."""
-    if not _TRIGGER.search(text):
+    has_address = "@" in text or "://" in text or "www." in text.lower()
+    if not (has_address or _TRIGGER.search(text)):
         return []
     spans = []
-    for found in _PROTECTED.finditer(text):
+    for found in (_ANY if has_address else _NO_ADDRESS).finditer(text):
         kind: Kind = found.lastgroup  # type: ignore[assignment]
         start, end = found.span()
         if kind == "url":
