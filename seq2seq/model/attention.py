@@ -37,12 +37,12 @@ class Layout:
     is_causal: bool = False
 
     @classmethod
-    def padded(cls, real: Tensor) -> "Layout":
+    def padded(cls, real: Tensor, seen: list[Tensor] | None = None) -> "Layout":
         """Keys [B, S] bool, True = a real token: every query may attend to the real tokens of its sentence."""
-        return cls(real[:, None, None, :])
+        return cls(real[:, None, None, :], seen)
 
     @classmethod
-    def causal(cls, length: int, device: torch.device, past: int = 0) -> "Layout":
+    def causal(cls, length: int, device: torch.device, past: int = 0, seen: list[Tensor] | None = None) -> "Layout":
         """Query t of `length` may attend to the `past` keys before them all and to keys 0 to t of their own.
 
         Padding on the right needs no mask: no real token looks that far. On a GPU a whole sentence needs none at all;
@@ -50,7 +50,7 @@ class Layout:
         """
         told = (device.type != "cpu" or length * length > LONG) and not past
         mask = None if told else _lower_triangle(length, past, device)
-        return cls(mask, is_causal=not past)
+        return cls(mask, seen, is_causal=not past)
 
 
 def _lower_triangle(length: int, past: int, device: torch.device) -> Tensor:
