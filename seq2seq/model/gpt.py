@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from seq2seq.config import GPTSettings
 from seq2seq.data.batch import TokenBatch
-from seq2seq.model.attention import Layout
+from seq2seq.model.attention import Layout, Seen
 from seq2seq.model.cache import KeyValueCache
 from seq2seq.model.dropout import Dropout
 from seq2seq.model.layers import Residual, SelfAttentionLayer
@@ -85,10 +85,10 @@ class GPT(nn.Module):
         """Returns the state in which no token has been read."""
         return GPTState([KeyValueCache() for _ in self.layers])
 
-    def hidden(self, tokens: Tensor, state: GPTState | None = None, seen: list[Tensor] | None = None) -> Tensor:
+    def hidden(self, tokens: Tensor, state: GPTState | None = None, seen: Seen | None = None) -> Tensor:
         """Maps ids [B, T] int64 to hidden rows [B, T, D], each of which has seen its own token and those before it.
 
-        With `state` the ids continue those read before, any number at a time. `seen` collects attention weights, see
+        With `state` the ids continue those read before, any number at a time. `seen` is given attention weights, see
         `Layout`.
 
         Raises:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seq2seq.config import ModelSettings
 from seq2seq.data.batch import Batch, PackedBatch
-from seq2seq.model.attention import AnyLayout, Cache, Layout, PackedLayout
+from seq2seq.model.attention import AnyLayout, Cache, Layout, PackedLayout, Seen
 from seq2seq.model.cache import DecoderCache, Memory
 from seq2seq.model.device import in_precision
 from seq2seq.model.dropout import Dropout
@@ -93,8 +93,8 @@ class Transformer(nn.Module):
         loss = projected_loss(hidden.flatten(0, 1), self.output.weight, batch.tgt_out.flatten(), label_smoothing)
         return loss, batch.n_tokens
 
-    def encode(self, src: Tensor, seen: list[Tensor] | None = None) -> Tensor:
-        """Maps source ids [B, S] to the memory [B, S, D]; `seen` collects attention weights, see `Layout`."""
+    def encode(self, src: Tensor, seen: Seen | None = None) -> Tensor:
+        """Maps source ids [B, S] to the memory [B, S, D]; `seen` is given attention weights, see `Layout`."""
         positions = torch.arange(src.shape[1], device=src.device)
         return self._encode(self.source_embedding(src, positions, src.shape[1]), Layout.padded(src != PAD, seen))
 
@@ -104,15 +104,15 @@ class Transformer(nn.Module):
         memory: Tensor = self.encoder_norm(x)
         return memory
 
-    def start(self, src: Tensor, seen: list[Tensor] | None = None) -> Memory:
-        """Encodes source ids [B, S]; `seen` collects the encoder's attention weights, see `Layout`."""
+    def start(self, src: Tensor, seen: Seen | None = None) -> Memory:
+        """Encodes source ids [B, S]; `seen` is given the encoder's attention weights, see `Layout`."""
         return Memory(self._keys_values(self.encode(src, seen)), Layout.padded(src != PAD))
 
     def _keys_values(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
         return [cast(DecoderLayer, layer).cross_attention.keys_values(memory) for layer in self.decoder]
 
-    def decode(self, tgt_in: Tensor, memory: Memory, seen: list[Tensor] | None = None) -> Tensor:
-        """Maps target ids [B, T] to hidden rows [B, T, D]; `seen` collects weights of self-attention, see `Layout`."""
+    def decode(self, tgt_in: Tensor, memory: Memory, seen: Seen | None = None) -> Tensor:
+        """Maps target ids [B, T] to hidden rows [B, T, D]; `seen` is given weights of self-attention, see `Layout`."""
         length = tgt_in.shape[1]
         x = self.target_embedding(tgt_in, torch.arange(length, device=tgt_in.device), length)
         return self._decode(x, Layout.causal(length, tgt_in.device, seen=seen), memory)

@@ -29,7 +29,7 @@ def build(norm: str = "post", precision: str = "fp32", d_model: int = 32) -> Tra
     settings = TranslationSettings.model_validate(recipe)
     tokenizer = Tokenizer.train(PAIRS, TokenizerSettings(vocab_size=60))
     torch.manual_seed(5)
-    trained = TrainedModel(build_model(settings, tokenizer), tokenizer, settings, 40)
+    trained = TrainedModel(build_model(settings, tokenizer), tokenizer, settings, 100)
     for parameter in trained.model.parameters():  # large enough that heads differ
         if parameter.dim() == 1:
             nn.init.normal_(parameter, mean=0.5, std=0.3)
