@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seq2seq.decode.alignment import Aligner
     from seq2seq.decode.generator import Generator
     from seq2seq.decode.translator import Translator
 
 __version__ = "0.1.0"
-__all__ = ["Generator", "Translator", "__version__"]
+__all__ = ["Aligner", "Generator", "Translator", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,6 +17,10 @@ def __getattr__(name: str) -> Any:
         from seq2seq.decode.translator import Translator
 
         return Translator
+    if name == "Aligner":
+        from seq2seq.decode.alignment import Aligner
+
+        return Aligner
     if name == "Generator":
         from seq2seq.decode.generator import Generator
 

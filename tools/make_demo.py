@@ -1,6 +1,7 @@
 """Write the demo corpus of recipes/demo: English-German sentence pairs from a grammar of our own.
 
     python tools/make_demo.py [--output recipes/demo] [--check]
+    python tools/make_demo.py --alignments test.align [--split test]     # which words translate which, instead
 
 Validation and test hold out combinations of words: about every twelfth pair of a verb and a noun, an adjective and a
 noun, a verb and a time never occurs in training, and each held-out sentence shows at least one such pair. Words,
@@ -15,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from demo_draw import Combination, Draw
-from demo_grammar import Sentence, draw_sentence
+from demo_grammar import Sentence, align, draw_sentence
 
 SEED = 20260
 SIZES = {"train": 24_000, "valid": 500, "test": 1_000}
@@ -142,6 +143,14 @@ def make_files(splits: dict[str, list[Sentence]]) -> dict[str, bytes]:
     return files
 
 
+def make_alignments(sentences: list[Sentence]) -> bytes:
+    """The true word alignments of sentences, a line each: "i-j" for English word i and German word j, from 0.
+
+    Words are what stands between spaces; a punctuation mark belongs to the word that it is written behind.
+    """
+    return "".join(" ".join(f"{i}-{j}" for i, j in align(s.words)) + "\n" for s in sentences).encode()
+
+
 def read_content(path: Path) -> bytes:
     """The content of a file of the corpus, decompressed where it is compressed."""
     data = path.read_bytes()
@@ -193,8 +202,13 @@ def main() -> int:
     )
     parser.add_argument("--output", type=Path, default=Path("recipes/demo"), help="folder of the corpus")
     parser.add_argument("--check", action="store_true", help="compare with the files there instead of writing them")
+    parser.add_argument("--alignments", type=Path, help="write only the true word alignments of a split, in this file")
+    parser.add_argument("--split", choices=SIZES, default="test", help="whose alignments (default: test)")
     options = parser.parse_args()
     splits = make_splits()
+    if options.alignments:
+        options.alignments.write_bytes(make_alignments(splits[options.split]))
+        return 0
     files = make_files(splits)
     if options.check:
         difference = find_difference(files, options.output)

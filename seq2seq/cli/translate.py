@@ -2,6 +2,8 @@
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seq2seq.cli.progress import Progress
-    from seq2seq.decode.bulk import BulkTranslation
+    from seq2seq.decode.alignment import Kind, OutputAligner
+    from seq2seq.decode.bulk import Align, BulkTranslation
     from seq2seq.decode.shards import Shard
     from seq2seq.decode.tally import Tally
     from seq2seq.decode.translator import Translator
@@ -56,6 +59,10 @@ def _read_shard(ctx: click.Context, param: click.Parameter, value: str | None) -
               "translation was cut off.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text", show_default=True,
               help="jsonl: one object for each line, with scores and flags.")  # fmt: skip
+@click.option("--alignment", type=click.Choice(["hard", "soft"]), help="Tell which words come from which: links of "
+              "words, or (jsonl) the weight of each source word in each word.")  # fmt: skip
+@click.option("--alignment-output", type=click.Path(), help="Where hard alignments go, a line \"0-0 1-2 ...\" for each "
+              "line; with jsonl they are in the objects.")  # fmt: skip
 @beam_size_option
 @click.option(
     "--n-best", type=click.IntRange(1), default=1, show_default=True, help="Translations for each line (jsonl)."
@@ -79,6 +86,8 @@ def main(
     shard: "Shard | None",
     strict: bool,
     form: str,
+    alignment: "Kind | None",
+    alignment_output: str | None,
     n_best: int,
     batch_size: int | None,
     device: str,
@@ -98,6 +107,7 @@ def main(
     seq2seq-translate runs/demo --input big.en --output big.de.3 --shard 3/8
     """  # noqa: D301 (click reads the control character)
     _check_files(source, output, resume, shard)
+    _check_alignment(form, alignment, alignment_output, resume or shard is not None)
     prepare_torch(threads)
     from pathlib import Path
 
@@ -112,8 +122,8 @@ def main(
     if n_best > 1 and form == "text":
         raise Seq2SeqError("--n-best needs --format jsonl: text holds one translation for each line")
     job = describe_job(translator, model_hash(folder), n_best, form == "jsonl")
-    with ended_by_sigterm():
-        tally = _translate(translator, job, source, output, resume, shard)
+    with ended_by_sigterm(), _aligning(translator, job, alignment, alignment_output) as align:
+        tally = _translate(translator, job, source, output, resume, shard, align)
     _sum_up(tally)
     if strict and (tally.failed or tally.truncated):
         sys.exit(2)
@@ -137,6 +147,43 @@ def _check_files(source: str | None, output: str | None, resume: bool, shard: "S
         raise Seq2SeqError("--shard needs --input: nobody knows where the parts of stdin end")
 
 
+def _check_alignment(form: str, alignment: "Kind | None", alignment_output: str | None, in_pieces: bool) -> None:
+    """Checks that the options about alignments go together.
+
+    Raises:
+        Seq2SeqError: they do not.
+    """
+    if alignment_output is not None and (alignment != "hard" or form != "text"):
+        raise Seq2SeqError(
+            "--alignment-output is for --alignment hard with text; with --format jsonl the objects hold them"
+        )
+    if alignment == "soft" and form != "jsonl":
+        raise Seq2SeqError("--alignment soft needs --format jsonl")
+    if alignment == "hard" and form == "text" and alignment_output is None:
+        raise Seq2SeqError("--alignment needs --alignment-output FILE, or --format jsonl")
+    if alignment_output is not None and in_pieces:
+        raise Seq2SeqError("--resume and --shard go on with one file: with them use --format jsonl for alignments")
+
+
+@contextmanager
+def _aligning(
+    translator: "Translator", job: dict[str, Any], alignment: "Kind | None", alignment_output: str | None
+) -> "Iterator[OutputAligner | None]":
+    """Yields what aligns the lines, if it is asked for; what decides about the output is added to the job."""
+    if alignment is None:
+        yield None
+        return
+    from seq2seq.decode.alignment import Aligner, OutputAligner
+
+    aligner = Aligner(translator.trained, translator.language)
+    if alignment_output is None:
+        job["alignment"] = alignment
+        yield OutputAligner(aligner, alignment)
+        return
+    with open_output(alignment_output) as out:
+        yield OutputAligner(aligner, alignment, out)
+
+
 def _translate(
     translator: "Translator",
     job: dict[str, Any],
@@ -144,6 +191,7 @@ def _translate(
     output: str | None,
     resume: bool,
     shard: "Shard | None",
+    align: "Align | None",
 ) -> "Tally":
     """Translates the input into the output; returns what has become of the lines."""
     from pathlib import Path
@@ -167,7 +215,8 @@ def _translate(
     quiet = typed or (output is None and sys.stdout.isatty())
     with open_text(Path(source) if source else None, span) as text, Progress(quiet) as progress:
         # Who types wants an answer to each line; everybody else wants many lines at once.
-        bulk = BulkTranslation(translator, text, job["n_best"], job["format"] == "jsonl", 1 if typed else STREAM_LINES)
+        at_once = 1 if typed else STREAM_LINES
+        bulk = BulkTranslation(translator, text, job["n_best"], job["format"] == "jsonl", at_once, align)
         if output and is_plain(Path(output)):
             _into_file(bulk, progress, Path(output), job, resume, manifest)
         else:

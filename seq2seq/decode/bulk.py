@@ -1,6 +1,7 @@
 """Translating a text of any length, line by line, into a file or a stream."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, Protocol
 
 import torch
@@ -17,6 +18,7 @@ CHUNK_BYTES = 2**22  # of text that is held at once, a longer line excepted
 HOPELESS = 100  # lines that fail, none having succeeded, after which no other is tried
 
 Write = Callable[[bytes, Mapping[str, Any]], None]  # takes a block of lines, and what is needed to go on behind it
+Align = Callable[[Sequence[str], Sequence[Translation]], Iterable[Any]]  # see `alignment.OutputAligner`
 
 
 class Watcher(Protocol):
@@ -40,16 +42,24 @@ class BulkTranslation:
         n_best: candidates for each line.
         jsonl: whether a JSON object is written for each line instead of text.
         at_once: lines of a chunk, whose sentences are sorted by length together.
+        align: aligns translations with the lines of a chunk and returns what the field `alignment` of each holds; where
+            that is None there is none.
 
     Attributes:
         tally: what has become of the lines so far.
     """
 
     def __init__(
-        self, translator: Translator, source: TextInput, n_best: int, jsonl: bool, at_once: int = STREAM_LINES
+        self,
+        translator: Translator,
+        source: TextInput,
+        n_best: int,
+        jsonl: bool,
+        at_once: int = STREAM_LINES,
+        align: Align | None = None,
     ) -> None:
         self._translator, self._source = translator, source
-        self._n_best, self._jsonl, self._at_once = n_best, jsonl, at_once
+        self._n_best, self._jsonl, self._at_once, self._align = n_best, jsonl, at_once, align
         self.tally = Tally()
         self._first_error: Exception | None = None
 
@@ -75,7 +85,8 @@ class BulkTranslation:
             before, share = share, self._source.share
             self._translator.tell = _teller(watcher, self.tally, len(chunk), before, share)
             found = self._translator.translate_each(chunk, self._n_best)
-            held += b"".join([self._line(translation, watcher) for translation in found])
+            aligned = self._align(chunk, found) if self._align else repeat(None)
+            held += b"".join([self._line(*each, watcher) for each in zip(found, aligned, strict=False)])
             self._refuse_failure(HOPELESS)
             if self.tally.translated or not self.tally.failed:
                 write(held, self._state())
@@ -86,13 +97,15 @@ class BulkTranslation:
         if not self.tally.lines:
             write(b"", self._state())
 
-    def _line(self, translation: Translation, watcher: Watcher) -> bytes:
+    def _line(self, translation: Translation, alignment: Any, watcher: Watcher) -> bytes:
         """Returns a line of the output."""
         self.tally.add(translation)
         if translation.error is not None:
             self._first_error = self._first_error or translation.error
             watcher.failed(self.tally.lines, translation.reason)
         record = translation.record(self._n_best) if self._jsonl else None
+        if record and alignment is not None:
+            record["alignment"] = alignment
         text = json_line(record) if record else translation.text
         return text.encode("utf-8", "replace") + b"\n"
 

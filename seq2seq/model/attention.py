@@ -19,6 +19,13 @@ MASKED = -1e30
 LONG = 2**22  # weights of one head and sentence from which on a CPU does not write them down, unless it trains
 
 
+class Seen(Protocol):
+    """Who looks at attention weights; a list keeps them."""
+
+    def append(self, weights: Tensor, /) -> None:
+        """Takes the weights of the next layer, [B, H, queries, keys] fp32."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """Which queries may attend to which keys in a padded batch.
@@ -26,23 +33,23 @@ class Layout:
     Attributes:
         mask: broadcastable to [B, H, queries, keys]: bool, True = may attend, or fp32, 0 or MASKED, added to scores;
             None: all may, unless `is_causal`.
-        seen: collects the weights of every layer that attends by this layout, [B, H, queries, keys] fp32 before
+        seen: is given the weights of every layer that attends by this layout, [B, H, queries, keys] fp32 before
             dropout, in the order in which they run; None: nobody looks.
         is_causal: whether there are as many keys as queries, and query t may attend to keys 0 to t, neither more nor
             less: what a kernel can be told without a mask. `mask`, where there is one, says the same.
     """
 
     mask: Tensor | None = None
-    seen: list[Tensor] | None = None
+    seen: Seen | None = None
     is_causal: bool = False
 
     @classmethod
-    def padded(cls, real: Tensor) -> "Layout":
+    def padded(cls, real: Tensor, seen: Seen | None = None) -> "Layout":
         """Keys [B, S] bool, True = a real token: every query may attend to the real tokens of its sentence."""
-        return cls(real[:, None, None, :])
+        return cls(real[:, None, None, :], seen)
 
     @classmethod
-    def causal(cls, length: int, device: torch.device, past: int = 0) -> "Layout":
+    def causal(cls, length: int, device: torch.device, past: int = 0, seen: Seen | None = None) -> "Layout":
         """Query t of `length` may attend to the `past` keys before them all and to keys 0 to t of their own.
 
         Padding on the right needs no mask: no real token looks that far. On a GPU a whole sentence needs none at all;
@@ -50,7 +57,7 @@ class Layout:
         """
         told = (device.type != "cpu" or length * length > LONG) and not past
         mask = None if told else _lower_triangle(length, past, device)
-        return cls(mask, is_causal=not past)
+        return cls(mask, seen, is_causal=not past)
 
 
 def _lower_triangle(length: int, past: int, device: torch.device) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from seq2seq.config import GPTSettings
 from seq2seq.data.batch import TokenBatch
-from seq2seq.model.attention import Layout
+from seq2seq.model.attention import Layout, Seen
 from seq2seq.model.cache import KeyValueCache
 from seq2seq.model.dropout import Dropout
 from seq2seq.model.layers import Residual, SelfAttentionLayer
@@ -85,10 +85,11 @@ class GPT(nn.Module):
         """Returns the state in which no token has been read."""
         return GPTState([KeyValueCache() for _ in self.layers])
 
-    def hidden(self, tokens: Tensor, state: GPTState | None = None) -> Tensor:
+    def hidden(self, tokens: Tensor, state: GPTState | None = None, seen: Seen | None = None) -> Tensor:
         """Maps ids [B, T] int64 to hidden rows [B, T, D], each of which has seen its own token and those before it.
 
-        With `state` the ids continue those read before, any number at a time.
+        With `state` the ids continue those read before, any number at a time. `seen` is given attention weights, see
+        `Layout`.
 
         Raises:
             ValueError: there are more tokens than the window holds.
@@ -99,7 +100,7 @@ class GPT(nn.Module):
         positions = torch.arange(past, past + length, device=tokens.device)
         rotation = self.sinusoids(positions, past + length) if self.settings.positions == "rotary" else None  # [T, E]
         # A single token may attend to all that there is.
-        layout = Layout() if length == 1 else Layout.causal(length, tokens.device, past)
+        layout = Layout(seen=seen) if length == 1 else Layout.causal(length, tokens.device, past, seen)
         x = self.embed(tokens, positions, past + length)
         for i, layer in enumerate(self.layers):
             x = layer(x, layout, state.caches[i] if state else None, rotation)

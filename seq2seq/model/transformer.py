@@ -1,6 +1,7 @@
 """The encoder-decoder Transformer of *Attention Is All You Need*."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from seq2seq.config import ModelSettings
 from seq2seq.data.batch import Batch, PackedBatch
-from seq2seq.model.attention import AnyLayout, Cache, Layout, PackedLayout
+from seq2seq.model.attention import AnyLayout, Cache, Layout, PackedLayout, Seen
 from seq2seq.model.cache import DecoderCache, Memory
 from seq2seq.model.device import in_precision
 from seq2seq.model.dropout import Dropout
@@ -92,10 +93,10 @@ class Transformer(nn.Module):
         loss = projected_loss(hidden.flatten(0, 1), self.output.weight, batch.tgt_out.flatten(), label_smoothing)
         return loss, batch.n_tokens
 
-    def encode(self, src: Tensor) -> Tensor:
-        """Maps source ids [B, S] to the memory [B, S, D]."""
+    def encode(self, src: Tensor, seen: Seen | None = None) -> Tensor:
+        """Maps source ids [B, S] to the memory [B, S, D]; `seen` is given attention weights, see `Layout`."""
         positions = torch.arange(src.shape[1], device=src.device)
-        return self._encode(self.source_embedding(src, positions, src.shape[1]), Layout.padded(src != PAD))
+        return self._encode(self.source_embedding(src, positions, src.shape[1]), Layout.padded(src != PAD, seen))
 
     def _encode(self, x: Tensor, layout: AnyLayout) -> Tensor:
         for layer in self.encoder:
@@ -103,18 +104,18 @@ class Transformer(nn.Module):
         memory: Tensor = self.encoder_norm(x)
         return memory
 
-    def start(self, src: Tensor) -> Memory:
-        """Encodes source ids [B, S]."""
-        return Memory(self._keys_values(self.encode(src)), Layout.padded(src != PAD))
+    def start(self, src: Tensor, seen: Seen | None = None) -> Memory:
+        """Encodes source ids [B, S]; `seen` is given the encoder's attention weights, see `Layout`."""
+        return Memory(self._keys_values(self.encode(src, seen)), Layout.padded(src != PAD))
 
     def _keys_values(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
         return [cast(DecoderLayer, layer).cross_attention.keys_values(memory) for layer in self.decoder]
 
-    def decode(self, tgt_in: Tensor, memory: Memory) -> Tensor:
-        """Maps target ids [B, T] to hidden rows [B, T, D]."""
+    def decode(self, tgt_in: Tensor, memory: Memory, seen: Seen | None = None) -> Tensor:
+        """Maps target ids [B, T] to hidden rows [B, T, D]; `seen` is given weights of self-attention, see `Layout`."""
         length = tgt_in.shape[1]
         x = self.target_embedding(tgt_in, torch.arange(length, device=tgt_in.device), length)
-        return self._decode(x, Layout.causal(length, tgt_in.device), memory)
+        return self._decode(x, Layout.causal(length, tgt_in.device, seen=seen), memory)
 
     def step(self, tokens: Tensor, cache: DecoderCache) -> Tensor:
         """Maps the newest token of each beam, [B, K] int64, to hidden rows [B, K, D], by what is in the cache."""
@@ -149,8 +150,7 @@ class Transformer(nn.Module):
             [L, B, H, T, S] fp32, the lowest layer first: rows sum to 1, source padding has 0.
         """
         seen: list[Tensor] = []
-        memory = Memory(self.start(src).keys_values, Layout(Layout.padded(src != PAD).mask, seen))
-        self.decode(tgt_in, memory)
+        self.decode(tgt_in, replace(self.start(src), layout=Layout.padded(src != PAD, seen)))
         return torch.stack(seen)
 
     def logits(self, hidden: Tensor) -> Tensor:

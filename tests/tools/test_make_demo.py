@@ -207,3 +207,33 @@ def test_words_carry_their_alignment(splits: dict[str, list[Any]]) -> None:
         (5, 2),
         (6, 3),
     ]
+
+
+# Sentences of PAIRS and which words translate which, by hand.
+ALIGNED = {
+    "number in digits": "0-0 1-1 2-4 3-2 4-3",
+    "wem": "0-0 1-1 2-2 3-3 4-6 5-4 5-5 6-4 6-5 7-4 7-5",
+    "comparison": "0-0 1-1 2-2 3-3 4-4 5-5 6-6",
+    "kein": "0-0 1-1 2-2 3-1 4-2 5-3",
+    "separable infinitive": "0-0 1-1 2-4 3-4 4-4 5-2 6-3",
+    "clause in front": "0-0 1-1 1-2 2-1 2-2 3-1 3-2 4-4 5-3 5-5 6-3 6-5",
+    "two objects": "0-0 1-1 2-2 2-7 3-3 4-4 5-5 6-6",
+}
+
+
+@pytest.mark.parametrize("phenomenon", ALIGNED)
+def test_true_alignments(tool: ModuleType, splits: dict[str, list[Any]], phenomenon: str) -> None:
+    sentence = next(s for split in splits.values() for s in split if (s.en, s.de) == PAIRS[phenomenon])
+    assert tool.make_alignments([sentence]).decode() == ALIGNED[phenomenon] + "\n"
+
+
+def test_alignments_count_the_words_between_spaces(tool: ModuleType, splits: dict[str, list[Any]]) -> None:
+    lines = tool.make_alignments(splits["test"]).decode().splitlines()
+    assert len(lines) == 1_000
+    for sentence, line in zip(splits["test"], lines, strict=True):
+        links = [tuple(map(int, link.split("-"))) for link in line.split(" ")]
+        assert links == sorted(set(links))
+        n, m = len(sentence.en.split()), len(sentence.de.split())
+        unaligned = set(range(m)) - {j for _, j in links}
+        assert max(i for i, _ in links) < n and max(j for _, j in links) < m
+        assert len(unaligned) <= 2, (sentence.en, sentence.de)

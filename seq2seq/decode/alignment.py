@@ -1,0 +1,243 @@
+"""Which source word each target word comes from, by the cross-attention of a model that reads both."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from seq2seq.data.batch import Batch, cut_by_tokens
+from seq2seq.decode.translator import EXTRA_LENGTH, STREAM_LINES, Translation
+from seq2seq.memory import release_freed_memory
+from seq2seq.model.attention import Layout
+from seq2seq.model.device import autocast, choose_device, evaluating
+from seq2seq.model.folder import TrainedModel, find_model, load_model
+from seq2seq.model.transformer import Transformer
+from seq2seq.text.ids import EOS, PAD, Ids
+from seq2seq.text.lines import in_chunks, is_blank
+from seq2seq.text.words import words_of_pieces
+
+DIGITS = 4  # of weights that are written down
+
+Kind = Literal["hard", "soft"]
+Link = tuple[int, int]  # a source word and a target word, from 0 on
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The alignment of a sentence pair.
+
+    Words are what stands between spaces (`str.split`), punctuation included.
+
+    Attributes:
+        source: words of the source.
+        target: words of its translation.
+        weights: [target words, source words] fp32; each row sums to 1, unless the model looks at no word at all.
+    """
+
+    source: list[str]
+    target: list[str]
+    weights: npt.NDArray[np.float32]
+
+    def links(self) -> list[Link]:
+        """Returns the hard alignment in order: each word with the one that it shares most with.
+
+        A link is there if the target word takes most from the source word, or if the source word gives most to the
+        target word. So no word is left out, and one that means several on the other side is linked to them all.
+        """
+        if not self.weights.size:
+            return []
+        best_sources, best_targets = self.weights.argmax(1).tolist(), self.weights.argmax(0).tolist()
+        return sorted({*zip(best_sources, range(len(self.target)), strict=True), *enumerate(best_targets)})
+
+    def moses(self) -> str:
+        """Returns the hard alignment as Moses writes it: "0-0 1-2", source word first."""
+        return " ".join(f"{i}-{j}" for i, j in self.links())
+
+    def record(self, kind: Kind) -> Any:
+        """Returns what JSON holds: links, or the words and the weights, rounded."""
+        if kind == "hard":
+            return [list(link) for link in self.links()]
+        weights = [[round(weight, DIGITS) for weight in row] for row in self.weights.tolist()]
+        return {"source": self.source, "target": self.target, "weights": weights}
+
+
+def no_alignment() -> Alignment:
+    """Returns that of a blank line and of one that is not aligned."""
+    return Alignment([], [], np.zeros((0, 0), np.float32))
+
+
+class Aligner:
+    """Aligns the words of translations with those of their sources, in one pass of the model over both.
+
+    The weights of cross-attention are averaged over all heads of the upper half of the decoder's layers, of an odd
+    number the larger half. That asks for no true alignments to choose by: of three layers or more it holds both that
+    have been found best (the last but one: Garg et al. 2019, *Jointly Learning to Align and Translate with Transformer
+    Models*; the last one: measured here, docs/attention.md) and leaves out the lower ones, which look around. A row
+    counts for the token that it predicts. What goes to the end of the source and to a language's tag is left out, and
+    rows are made to sum to 1. A word takes the sum of what its pieces take, and gives the sum of what its pieces give.
+
+    Args:
+        trained: the model, on its device; it may be prepared for decoding.
+        target_language: language of the translations, see `Translator`.
+    """
+
+    def __init__(self, trained: TrainedModel, target_language: str | None = None) -> None:
+        self.trained = trained
+        self.language = trained.target_language(target_language)
+        decode = trained.settings.decode
+        self._longest_source = trained.max_source_length
+        self._longest_target = int(decode.max_length_ratio * self._longest_source) + EXTRA_LENGTH + 1
+
+    @classmethod
+    def load(
+        cls, path: str | Path, device: str = "auto", target_language: str | None = None, **decode: Any
+    ) -> "Aligner":
+        """Loads a model folder, or the best model of a run folder; see `Translator.load`."""
+        trained = load_model(find_model(Path(path)), choose_device(device), decode)
+        trained.prepare()
+        return cls(trained, target_language)
+
+    def align_stream(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Alignment]:
+        """Yields the alignment of each pair of lines in bounded memory; see `align`."""
+        for chunk in in_chunks(pairs, STREAM_LINES):
+            yield from self.align([source for source, _ in chunk], [target for _, target in chunk])
+            release_freed_memory()
+
+    def align(self, sources: Sequence[str], targets: Sequence[str]) -> list[Alignment]:
+        """Returns the alignment of each target line with its source line.
+
+        It is empty where one of them is blank, and where one is longer than what the model translates at once.
+        """
+        return self._align(sources, targets, self.trained.tokenizer.encode_target(targets))
+
+    def align_translations(self, lines: Sequence[str], translations: Sequence[Translation]) -> list[Alignment]:
+        """Returns the alignment of each translation with the line it is of: that of the tokens that search has found.
+
+        It is empty for blank lines, and for those that failed or were split.
+        """
+        whole = [one.candidates[0].tokens if one.candidates and one.parts == 1 else [] for one in translations]
+        lines = [line.encode("utf-8", "replace").decode("utf-8") for line in lines]  # lone surrogates have no bytes
+        targets = [one.text if tokens else "" for one, tokens in zip(translations, whole, strict=True)]
+        return self._align(lines, targets, [np.array([*tokens, EOS]) for tokens in whole])
+
+    def _align(self, sources: Sequence[str], targets: Sequence[str], tgt: Sequence[Ids]) -> list[Alignment]:
+        src = self.trained.tokenizer.encode_source(sources, self.language)
+        lengths = [
+            0 if is_blank(source) or is_blank(target) or not (source.split() and target.split()) else max(map(len, ids))
+            for source, target, *ids in zip(sources, targets, src, tgt, strict=True)
+        ]
+        wanted = [
+            i for i, length in enumerate(lengths)
+            if length and len(src[i]) <= self._longest_source and len(tgt[i]) <= self._longest_target
+        ]  # fmt: skip
+        found = [no_alignment() for _ in sources]
+        rows = cut_by_tokens([lengths[i] for i in wanted], self.trained.settings.decode.batch_tokens, len(wanted) or 1)
+        for chosen in rows:
+            batch = [wanted[i] for i in chosen]
+            pairs = [Pair.of(self.trained, sources[i], targets[i], src[i], tgt[i]) for i in batch]
+            for i, alignment in zip(batch, word_alignments(self.trained, pairs), strict=True):
+                found[i] = alignment
+        return found
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sentence pair and where its words are.
+
+    Attributes:
+        source: text.
+        target: text.
+        src: ids, eos last, maybe a tag first.
+        tgt: ids, eos last.
+        source_words: word of each source token but tag and eos.
+        target_words: word of each target token but eos.
+        tag: source tokens in front of the text.
+    """
+
+    source: str
+    target: str
+    src: Ids
+    tgt: Ids
+    source_words: list[int]
+    target_words: list[int]
+    tag: int
+
+    @classmethod
+    def of(cls, trained: TrainedModel, source: str, target: str, src: Ids, tgt: Ids) -> "Pair":
+        """Finds the words of a pair, neither side of which is blank."""
+        tokenizer, tag = trained.tokenizer, trained.tokenizer.tag_length
+        (source_pieces,), (target_pieces,) = tokenizer.source_pieces([src[tag:-1]]), tokenizer.target_pieces([tgt[:-1]])
+        words = words_of_pieces(source_pieces, source), words_of_pieces(target_pieces, target)
+        return cls(source, target, src, tgt, *words, tag)
+
+
+class _Mean:
+    """The mean of the weights of the upper layers over their heads, of which nothing else is kept."""
+
+    def __init__(self, layers: int) -> None:
+        self._first, self._layers, self._next = layers // 2, layers - layers // 2, 0
+        self.weights = torch.empty(0)  # [B, T, S] fp32
+
+    def append(self, weights: Tensor, /) -> None:
+        if self._next == self._first:
+            self.weights = weights.mean(1) / self._layers
+        elif self._next > self._first:
+            self.weights += weights.mean(1) / self._layers
+        self._next += 1
+
+
+def mean_cross_attention(model: Transformer, batch: Batch) -> Tensor:
+    """Returns how much each target position takes from each source position, [B, T, S] fp32; see `Aligner`."""
+    mean = _Mean(len(model.decoder))
+    model.decode(batch.tgt_in, replace(model.start(batch.src), layout=Layout.padded(batch.src != PAD, mean)))
+    return mean.weights
+
+
+def word_alignments(trained: TrainedModel, pairs: Sequence[Pair]) -> list[Alignment]:
+    """Returns the alignments of pairs that are computed together."""
+    batch = Batch.from_ids([pair.src for pair in pairs], [pair.tgt for pair in pairs]).to(trained.device)
+    with evaluating(trained.model), autocast(trained.decode_precision, trained.device):
+        weights = mean_cross_attention(trained.model, batch).cpu().numpy()
+    return [_of_words(pair, own) for pair, own in zip(pairs, weights, strict=True)]
+
+
+def _of_words(pair: Pair, weights: npt.NDArray[np.float32]) -> Alignment:
+    """Makes weights of tokens, [T, S], those of words."""
+    source, target = pair.source.split(), pair.target.split()
+    n, m = len(pair.source_words), len(pair.target_words)
+    tokens = weights[:m, pair.tag : pair.tag + n]
+    sums = np.zeros((len(target), len(source)), np.float32)
+    np.add.at(sums, (np.array(pair.target_words)[:, None], np.array(pair.source_words)), tokens)
+    return Alignment(source, target, sums / np.maximum(sums.sum(1, keepdims=True), np.float32(1e-9)))
+
+
+def align(trained: TrainedModel, pairs: Sequence[tuple[str, str]]) -> list[Alignment]:
+    """Returns the alignment of each pair of source and target text; see `Aligner`."""
+    return Aligner(trained).align([source for source, _ in pairs], [target for _, target in pairs])
+
+
+class OutputAligner:
+    """Aligns the lines of a large text while it is translated: one alignment for each line.
+
+    Args:
+        aligner: see there.
+        kind: of alignments.
+        out: is written a line for each, as Moses does; None: they go into the objects of the output.
+    """
+
+    def __init__(self, aligner: Aligner, kind: Kind, out: BinaryIO | None = None) -> None:
+        self._aligner, self._kind, self._out = aligner, kind, out
+
+    def __call__(self, lines: Sequence[str], translations: Sequence[Translation]) -> Iterable[Any]:
+        """Returns the field `alignment` of each line; None where alignments go into a file of their own."""
+        found = self._aligner.align_translations(lines, translations)
+        if self._out is None:
+            return [alignment.record(self._kind) for alignment in found]
+        self._out.write("".join(alignment.moses() + "\n" for alignment in found).encode())
+        return repeat(None, len(found))
