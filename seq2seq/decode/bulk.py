@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import torch
 
 from seq2seq import __version__
+from seq2seq.decode.context import last
 from seq2seq.decode.tally import State, Tally
 from seq2seq.decode.translator import STREAM_LINES, Translation, Translator
 from seq2seq.errors import Seq2SeqError
@@ -70,11 +71,13 @@ class BulkTranslation:
             Exception: what the first of the lines has met, if none could be translated.
         """
         share = self._source.share
+        before = self._source.before
         held = b""  # lines of which none could be translated: of nothing but them no output is made
         for chunk in self._source.chunks(self._at_once, CHUNK_BYTES):
-            before, share = share, self._source.share
-            self._translator.tell = _teller(watcher, self.tally, len(chunk), before, share)
-            found = self._translator.translate_each(chunk, self._n_best)
+            earlier, share = share, self._source.share
+            self._translator.tell = _teller(watcher, self.tally, len(chunk), earlier, share)
+            found = self._translator.translate_each(chunk, self._n_best, before)
+            before = last([*before, *chunk], self._translator.context)
             held += b"".join([self._line(translation, watcher) for translation in found])
             self._refuse_failure(HOPELESS)
             if self.tally.translated or not self.tally.failed:
