@@ -94,7 +94,9 @@ def run_stub(arguments: Sequence[str]) -> None:
     from seq2seq.cli.translate import main as translate
     from seq2seq.decode.translator import BLANK, Candidate, Translation, Translator
 
-    def identity(self: Translator, lines: Sequence[str], n_best: int = 1) -> list[Translation]:
+    def identity(
+        self: Translator, lines: Sequence[str], n_best: int = 1, before: Sequence[str] = ()
+    ) -> list[Translation]:
         texts = map(one_line, lines)
         return [BLANK if is_blank(text) else Translation(text, [Candidate(text, 0.0, 0.0, [])]) for text in texts]
 

@@ -213,7 +213,8 @@ def _translate(
             return State.of(finished).tally
     typed = source is None and sys.stdin.isatty()
     quiet = typed or (output is None and sys.stdout.isatty())
-    with open_text(Path(source) if source else None, span) as text, Progress(quiet) as progress:
+    path, context = Path(source) if source else None, translator.context
+    with open_text(path, span, context) as text, Progress(quiet) as progress:
         # Who types wants an answer to each line; everybody else wants many lines at once.
         at_once = 1 if typed else STREAM_LINES
         bulk = BulkTranslation(translator, text, job["n_best"], job["format"] == "jsonl", at_once, align)

@@ -49,6 +49,8 @@ class DataSettings(AnyDataSettings):
     """Corpus, or several, that the best model is tested with at the end; null: no test."""
     tags: bool = False
     """Whether a token for the target language stands in front of each source: one model for several directions."""
+    context: int = Field(default=0, ge=0)
+    """Sentences of the same document that stand in front of each source, a separator behind each; 0: none."""
     temperature: float = Field(default=1.0, ge=1)
     """T in the share of each corpus, (weight * pairs)^(1/T): above 1 small corpora come more often, large ones less."""
     drop_duplicates: bool = False
@@ -56,7 +58,8 @@ class DataSettings(AnyDataSettings):
     noise: NoiseSettings = NoiseSettings()
     """Changes of the training text that make a model robust."""
     max_length: int = Field(default=256, ge=2)
-    """Longest side of a training pair in tokens, end of sentence and tag too; longer ones are dropped and counted."""
+    """Longest side of a training pair in tokens, end of sentence and tag too; longer ones are dropped and counted. Of
+    a context that makes a source longer the first sentences are left out."""
     max_ratio: float = Field(default=5.0, ge=1)
     """Pairs whose token counts, end of sentence included, differ by more than this factor are dropped and counted."""
     pool_size: int = Field(default=100_000, ge=1)

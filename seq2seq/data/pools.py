@@ -10,7 +10,8 @@ import numpy as np
 from seq2seq.config import DataSettings, NoiseSettings
 from seq2seq.data.permutation import Indices, derive_seed, shuffled
 from seq2seq.data.store import PairStore, drop_reasons
-from seq2seq.text.ids import Ids
+from seq2seq.text.context import Context
+from seq2seq.text.ids import IdRows, Ids
 from seq2seq.text.lines import Pair
 from seq2seq.text.noise import add_noise
 from seq2seq.text.tokenizer import Tokenizer
@@ -90,21 +91,25 @@ class Variation:
     alpha: float
     seed: int
 
-    def encode(self, pair: Pair, language: str, key: tuple[int, ...]) -> tuple[Ids, Ids]:
+    def encode(self, pair: Pair, language: str, key: tuple[int, ...], context: Context = ()) -> tuple[Ids, Ids]:
         """Returns source and target ids; which variation follows from `key`.
 
-        One that is longer than training pairs may be is not taken: then the pair comes as it is.
+        One that is longer than training pairs may be is not taken: then the pair comes as it is. Noise is that of the
+        pair, its context has none; subwords are sampled of the context, too.
         """
         noisy = add_noise(pair, self.data.noise, (self.seed, *key))
-        if self.alpha:
-            ids = self.tokenizer.sample(noisy, language, self.alpha, derive_seed(self.seed, "subwords", *key))
+        if not self.alpha:
+            ids = self._plain(noisy, language, context)
         else:
-            ids = self._plain(noisy, language)
-        source, target = (np.array([len(side)]) for side in ids)
-        return self._plain(pair, language) if drop_reasons(source, target, self.data).any() else ids
+            seed = derive_seed(self.seed, "subwords", *key)
+            ids = self.tokenizer.sample(noisy, language, self.alpha, seed, context, self.data.max_length)
+        source, target = (IdRows(side, np.array([len(side)])) for side in ids)
+        lengths = self.tokenizer.without_context(source).lengths, target.lengths
+        return self._plain(pair, language, context) if drop_reasons(*lengths, self.data).any() else ids
 
-    def _plain(self, pair: Pair, language: str) -> tuple[Ids, Ids]:
-        return self.tokenizer.encode_source([pair[0]], language)[0], self.tokenizer.encode_target([pair[1]])[0]
+    def _plain(self, pair: Pair, language: str, context: Context) -> tuple[Ids, Ids]:
+        source = self.tokenizer.source_rows([pair[0]], language, [context], self.data.max_length)
+        return source.rows[0], self.tokenizer.encode_target([pair[1]])[0]
 
 
 def varies(alpha: float, noise: NoiseSettings) -> bool:
@@ -207,7 +212,8 @@ class StoredPools:
         """Encodes a pair as it comes in one pass over its corpus."""
         assert self.variation is not None
         store = self.stores[corpus]
-        return self.variation.encode(store.text(index), store.language, (corpus, number, index))
+        pair, context = store.text_in_context(index)
+        return self.variation.encode(pair, store.language, (corpus, number, index), context)
 
 
 def epoch_shares(sizes: Sequence[float], temperature: float) -> list[int]:

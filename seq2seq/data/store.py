@@ -16,6 +16,7 @@ import numpy.typing as npt
 from seq2seq.config import AnyDataSettings, DataSettings
 from seq2seq.errors import DataError
 from seq2seq.files import fingerprint, made_once, write_json
+from seq2seq.text.context import Context, Document
 from seq2seq.text.corpora import Corpus
 from seq2seq.text.ids import IdRows, Ids, stored_type
 from seq2seq.text.lines import Pair, in_chunks, is_blank, is_damaged, json_line
@@ -44,7 +45,7 @@ class PairStore:
         holds_text: whether there is text rather than ids.
         counts: pairs `read`, `kept`, `replaced` (kept, bytes that are not UTF-8 replaced), and dropped for each
             reason; kept `source_tokens` and `target_tokens`.
-        source_lengths: [n] int64, tokens of each source, eos and tag included.
+        source_lengths: [n] int64, tokens of each source, eos, tag and context included.
         target_lengths: [n] int64, tokens of each target, eos included.
     """
 
@@ -72,18 +73,23 @@ class PairStore:
 
     def text(self, index: int) -> Pair:
         """Returns source and target text of a pair, of a store that holds text."""
+        return self.text_in_context(index)[0]
+
+    def text_in_context(self, index: int) -> tuple[Pair, Context]:
+        """Returns source and target text of a pair, and what stands in front of the source."""
         source, target = (self._item(side, index).tobytes().decode() for side in (0, 1))
-        return source, target
+        *context, source = source.split("\n")
+        return (source, target), tuple(context)
 
     def rows(self, start: int, end: int, tokenizer: Tokenizer) -> tuple[IdRows, IdRows]:
-        """Returns source and target ids of the pairs from `start` to before `end`; text is cut by the tokenizer."""
+        """Returns ids of the pairs from `start` to before `end`, without context; text is cut by the tokenizer."""
         if self.holds_text:
             pairs = [self.text(i) for i in range(start, end)]
             sources = tokenizer.source_rows([source for source, _ in pairs], self.language)
             return sources, tokenizer.target_rows([target for _, target in pairs])
         lengths = self.source_lengths[start:end], self.target_lengths[start:end]
         ids = [np.array(self._items[side][slice(*self._offsets[side][[start, end]])], np.int32) for side in (0, 1)]
-        return IdRows(ids[0], lengths[0]), IdRows(ids[1], lengths[1])
+        return tokenizer.without_context(IdRows(ids[0], lengths[0])), IdRows(ids[1], lengths[1])
 
     def dropped(self) -> Iterator[dict[str, object]]:
         """Yields `pair` (its number in the corpus, from 1), `reason`, `source` and `target` of each pair left out."""
@@ -125,7 +131,7 @@ def store_fingerprint(corpus: Corpus, tokenizer: Tokenizer, data: DataSettings, 
     """Returns a hash of all that decides what a store holds."""
     language = corpus.languages[1] if tokenizer.languages else None
     parts = [VERSION, corpus.fingerprint, tokenizer.hash(), data.max_length, data.max_ratio, data.drop_duplicates]
-    return fingerprint([*parts, language, text])
+    return fingerprint([*parts, language, text, *([data.context] if data.context else [])])
 
 
 @dataclass(frozen=True)
@@ -134,12 +140,14 @@ class Filtered:
 
     Attributes:
         pairs: their text.
-        ids: of all sources and of all targets.
+        contexts: of all sources.
+        ids: of all sources, context included, and of all targets.
         reasons: [n] int8, for each pair 0 if it is trained on, else 1 + the index of its reason in `DROPPED`.
         damaged: [n] bool, for each pair whether U+FFFD stands in it for bytes that are not UTF-8.
     """
 
     pairs: list[Pair]
+    contexts: list[Context]
     ids: tuple[IdRows, IdRows]
     reasons: npt.NDArray[np.int8]
     damaged: npt.NDArray[np.bool_]
@@ -159,17 +167,31 @@ class PairFilter:
         self.data = data
         self.language = corpus.languages[1]
 
-    def __call__(self, pairs: list[Pair]) -> Filtered:
-        """Returns pairs with their ids and with the reasons for which they are dropped."""
-        sources = self.tokenizer.source_rows([source for source, _ in pairs], self.language)
+    def document(self) -> Document:
+        """Returns what knows the context of the corpus's pairs before the first of them is filtered."""
+        return Document(self.data.context)
+
+    def read(self, pairs: list[Pair], document: Document) -> list[Context]:
+        """Returns the contexts of the pairs that come next: those that are dropped serve as context, too.
+
+        Of lines that are left out because they are not UTF-8 nobody knows what they say: a document ends there.
+        """
+        skips = self.data.on_bad_utf8 == "skip"
+        return document.read(["" if skips and is_damaged(pair) else pair[0] for pair in pairs])
+
+    def __call__(self, pairs: list[Pair], contexts: list[Context] | None = None) -> Filtered:
+        """Returns pairs with their ids and with the reasons for which they are dropped; contexts do not matter."""
+        contexts = contexts or [()] * len(pairs)
+        lines = [source for source, _ in pairs]
+        sources = self.tokenizer.source_rows(lines, self.language, contexts, self.data.max_length)
         targets = self.tokenizer.target_rows([target for _, target in pairs])
-        reasons = drop_reasons(sources.lengths, targets.lengths, self.data)
+        reasons = drop_reasons(self.tokenizer.without_context(sources).lengths, targets.lengths, self.data)
         blank = np.fromiter((is_blank(source) or is_blank(target) for source, target in pairs), bool, len(pairs))
         reasons[blank] = BLANK
         damaged = np.fromiter(map(is_damaged, pairs), bool, len(pairs))
         if self.data.on_bad_utf8 == "skip":
             reasons[damaged] = BAD_UTF8
-        return Filtered(pairs, (sources, targets), reasons, damaged)
+        return Filtered(pairs, contexts, (sources, targets), reasons, damaged)
 
 
 class Limits(Protocol):
@@ -215,13 +237,14 @@ def _write(folder: Path, corpus: Corpus, pair_filter: PairFilter, text: bool) ->
     lengths = array("q"), array("q")  # in tokens
     sizes = array("q"), array("q")  # in entries of the file
     repeated = _repeated(corpus) if data.drop_duplicates else None
+    document = pair_filter.document()
     with (
         open(folder / "source.data", "wb") as source_file,
         open(folder / "target.data", "wb") as target_file,
         open(folder / DROPPED_FILE, "w", encoding="utf-8", errors="backslashreplace") as dropped_file,
     ):
         for chunk in in_chunks(corpus, CHUNK):
-            found = pair_filter(chunk)
+            found = pair_filter(chunk, pair_filter.read(chunk, document))
             reasons, read = found.reasons, counts["read"]
             if repeated is not None:
                 reasons[(reasons == 0) & repeated[read : read + len(chunk)]] = DUPLICATE
@@ -238,7 +261,7 @@ def _write(folder: Path, corpus: Corpus, pair_filter: PairFilter, text: bool) ->
                 ids = found.ids[side].where(kept)
                 lengths[side].frombytes(ids.lengths.tobytes())
                 if text:
-                    content = [pair[side].encode() for pair, here in zip(chunk, kept.tolist(), strict=True) if here]
+                    content = _content(found, kept, side)
                     sizes[side].extend(map(len, content))
                     file.write(b"".join(content))
                 else:
@@ -253,6 +276,13 @@ def _write(folder: Path, corpus: Corpus, pair_filter: PairFilter, text: bool) ->
         np.save(folder / f"{name}.lengths.npy", np.asarray(lengths[side], dtype=np.int64))
         np.save(folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum(sizes[side], dtype=np.int64)]))
     write_json(folder / "store.json", {"corpus": corpus.name, "dtype": dtype.name, "counts": counts})
+
+
+def _content(found: Filtered, kept: npt.NDArray[np.bool_], side: int) -> list[bytes]:
+    """Returns the text of one side of the pairs that are kept, that of sources below their context."""
+    contexts = [()] * len(kept) if side else found.contexts
+    rows = zip(found.pairs, contexts, kept.tolist(), strict=True)
+    return ["\n".join((*context, pair[side])).encode() for pair, context, here in rows if here]
 
 
 def count(counts: dict[str, int], found: Filtered) -> None:

@@ -11,9 +11,11 @@ from seq2seq.data.permutation import shuffled
 from seq2seq.data.pools import EncodedPool, Place, Pool, Position, Variation
 from seq2seq.data.store import DROPPED, PairFilter, count, describe_counts
 from seq2seq.errors import DataError
+from seq2seq.text.context import Context
 from seq2seq.text.corpora import Corpus
 from seq2seq.text.hub import StreamedDataset
 from seq2seq.text.ids import Ids
+from seq2seq.text.lines import Pair
 
 log = logging.getLogger(__name__)
 
@@ -186,6 +188,8 @@ class _Pairs:
         self._reader = Reader(corpus, seed)
         self._filter = pair_filter
         self._variation = variation
+        self._document = pair_filter.document()
+        self._read: Place = ()  # pass and row behind the last pair that the document knows
 
     def take(self, place: Place, n: int) -> tuple[list[tuple[Ids, Ids]], Place]:
         """Returns the next `n` pairs from a place on, and the place behind them."""
@@ -193,8 +197,8 @@ class _Pairs:
         kept: list[tuple[Ids, Ids]] = []
         counts = dict.fromkeys(("read", *DROPPED), 0)
         while len(kept) < n:
-            chunk, place = self._reader.read(place, min(CHUNK, n - len(kept)))
-            found = self._filter(chunk)
+            chunk, contexts, place = self._next(place, min(CHUNK, n - len(kept)))
+            found = self._filter(chunk, contexts)
             count(counts, found)
             sources, targets = (ids.rows for ids in found.ids)
             for i in np.flatnonzero(found.reasons == 0).tolist():
@@ -202,11 +206,24 @@ class _Pairs:
                     kept.append((sources[i], targets[i]))
                 else:
                     key = (self._number, place[0], place[1] - len(chunk) + i)
-                    kept.append(self._variation.encode(chunk[i], self._filter.language, key))
+                    kept.append(self._variation.encode(chunk[i], self._filter.language, key, contexts[i]))
             if not kept and place[0] > first[0] + 1:
                 raise DataError(f"{self._name}: no sentence pair left to train on")
         log.info("%s: a pool from row %s on: %s", self._name, f"{first[1]:,}", describe_counts(counts))
         return kept, place
+
+    def _next(self, place: Place, n: int) -> tuple[list[Pair], list[Context], Place]:
+        """Reads at most `n` pairs from a place on; returns them, their contexts and the place behind them."""
+        number, row = place
+        if place != self._read:
+            self._document = self._filter.document()
+            if back := min(self._filter.data.context, row):
+                self._filter.read(self._reader.read((number, row - back), back)[0], self._document)
+        chunk, behind = self._reader.read(place, n)
+        if behind[1] == len(chunk):  # another pass has begun
+            self._document = self._filter.document()
+        self._read = behind
+        return chunk, self._filter.read(chunk, self._document), behind
 
     def close(self) -> None:
         """Closes the corpus; if more is taken, it is opened again."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 
 from seq2seq import __version__
+from seq2seq.decode.context import last
 from seq2seq.decode.tally import State, Tally
 from seq2seq.decode.translator import STREAM_LINES, Translation, Translator
 from seq2seq.errors import Seq2SeqError
@@ -80,11 +81,13 @@ class BulkTranslation:
             Exception: what the first of the lines has met, if none could be translated.
         """
         share = self._source.share
+        before = self._source.before
         held = b""  # lines of which none could be translated: of nothing but them no output is made
         for chunk in self._source.chunks(self._at_once, CHUNK_BYTES):
-            before, share = share, self._source.share
-            self._translator.tell = _teller(watcher, self.tally, len(chunk), before, share)
-            found = self._translator.translate_each(chunk, self._n_best)
+            earlier, share = share, self._source.share
+            self._translator.tell = _teller(watcher, self.tally, len(chunk), earlier, share)
+            found = self._translator.translate_each(chunk, self._n_best, before)
+            before = last([*before, *chunk], self._translator.context)
             aligned = self._align(chunk, found) if self._align else repeat(None)
             held += b"".join([self._line(*each, watcher) for each in zip(found, aligned, strict=False)])
             self._refuse_failure(HOPELESS)

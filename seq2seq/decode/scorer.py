@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from seq2seq.data.batch import Batch, TokenBatch, cut_by_tokens
+from seq2seq.decode.context import encode, last, passages
 from seq2seq.decode.stepper import MAX_SCORES
 from seq2seq.decode.translator import STREAM_LINES
 from seq2seq.decode.windows import windows
@@ -62,6 +63,7 @@ class Scorer:
     def __init__(self, trained: TrainedModel, target_language: str | None = None) -> None:
         self.trained = trained
         self.language = trained.target_language(target_language)
+        self.context = trained.settings.data.context
 
     @classmethod
     def load(
@@ -74,14 +76,21 @@ class Scorer:
 
     def score_stream(self, pairs: Iterable[tuple[str, str]]) -> Iterator[LineScore]:
         """Yields the score of each pair of lines in bounded memory; see `score`."""
+        before: list[str] = []
         for chunk in in_chunks(pairs, STREAM_LINES):
-            yield from self.score([source for source, _ in chunk], [target for _, target in chunk])
+            sources = [source for source, _ in chunk]
+            yield from self.score(sources, [target for _, target in chunk], before)
+            before = last([*before, *sources], self.context)
             release_freed_memory()
 
-    def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[LineScore]:
-        """Returns the score of each target line given its source line; an empty target is its end of sentence alone."""
+    def score(self, sources: Sequence[str], targets: Sequence[str], before: Sequence[str] = ()) -> list[LineScore]:
+        """Returns the score of each target line given its source line; an empty target is its end of sentence alone.
+
+        Of a model with context the sources are a text, and `before` are its lines in front of them.
+        """
         tokenizer = self.trained.tokenizer
-        src, tgt = tokenizer.encode_source(sources, self.language), tokenizer.encode_target(targets)
+        src = encode(self.trained, passages(sources, before, self.context), self.language)
+        tgt = tokenizer.encode_target(targets)
         found: list[list[float]] = [[] for _ in src]
         lengths = [max(map(len, pair)) for pair in zip(src, tgt, strict=True)]
         for rows in cut_by_tokens(lengths, self.trained.settings.decode.batch_tokens, len(lengths)):

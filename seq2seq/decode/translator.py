@@ -10,6 +10,7 @@ import numpy as np
 
 from seq2seq.decode.beam import Search, beam_search
 from seq2seq.decode.beams import Hypothesis, LengthPenalty
+from seq2seq.decode.context import encode, last, own_lengths, passages
 from seq2seq.decode.stepper import MAX_SCORES, TransformerStepper
 from seq2seq.errors import ModelError
 from seq2seq.memory import release_freed_memory
@@ -92,6 +93,7 @@ class Translator:
         target_language: what a model of several languages translates into; None: `data.target_language`.
 
     Attributes:
+        context: lines in front of a line that it is translated with, if they are of the same document.
         tell: is called now and then with the share of the present lines, from 0 to 1, whose search has ended.
 
     Raises:
@@ -108,6 +110,7 @@ class Translator:
         self.language = trained.target_language(target_language)
         self.source_language = trained.source_language(self.language)
         self.tokenizer = trained.tokenizer
+        self.context = trained.settings.data.context
         self.decode = trained.settings.decode
         self.penalty = LengthPenalty(self.decode.length_norm, self.decode.length_penalty)
         self.batch_size = batch_size
@@ -147,7 +150,7 @@ class Translator:
         return cls(trained, batch_size, target_language)
 
     def translate(self, lines: Sequence[str]) -> list[str]:
-        """Returns one translation for each line."""
+        """Returns one translation for each line; of a model with context the lines are a text."""
         if isinstance(lines, str):
             raise TypeError("translate() takes a list of lines, not a single string")
         return [translation.text for translation in self.translate_all(lines)]
@@ -156,37 +159,43 @@ class Translator:
         self, lines: Iterable[str], n_best: int = 1, at_once: int = STREAM_LINES
     ) -> Iterator[Translation]:
         """Yields one translation for each line, `at_once` lines after another; see `translate_all`."""
+        before: list[str] = []
         for chunk in in_chunks(lines, at_once):
-            yield from self.translate_all(chunk, n_best)
+            yield from self.translate_all(chunk, n_best, before)
+            before = last([*before, *chunk], self.context)
             release_freed_memory()
 
-    def translate_all(self, lines: Sequence[str], n_best: int = 1) -> list[Translation]:
+    def translate_all(self, lines: Sequence[str], n_best: int = 1, before: Sequence[str] = ()) -> list[Translation]:
         """Returns one translation with scores for each line, in order; like lines are translated once.
 
         Args:
-            lines: raw text; a line break inside a line counts as a space.
+            lines: raw text; a line break inside a line counts as a space. To a model with context a blank line is the
+                end of a document.
             n_best: candidates for each line, at most the beam size.
+            before: lines in front of them, of which the last `context` matter.
 
         Raises:
             Exception: what the first line that could not be translated, not even alone, has met.
         """
-        translations = self.translate_each(lines, n_best)
+        translations = self.translate_each(lines, n_best, before)
         for translation in translations:
             if translation.error is not None:
                 raise translation.error
         return translations
 
-    def translate_each(self, lines: Sequence[str], n_best: int = 1) -> list[Translation]:
+    def translate_each(self, lines: Sequence[str], n_best: int = 1, before: Sequence[str] = ()) -> list[Translation]:
         """Returns what `translate_all` does, but a line that cannot be translated is empty and says why."""
-        lines = [line.encode("utf-8", "replace").decode("utf-8") for line in lines]  # lone surrogates have no bytes
-        unique = list(dict.fromkeys(line for line in lines if not is_blank(line)))
-        encoded = self.tokenizer.encode_source(unique, self.language)
-        sources = [self._parts(line, ids) for line, ids in zip(unique, encoded, strict=True)]
+        # Lone surrogates have no bytes.
+        before, lines = ([line.encode("utf-8", "replace").decode("utf-8") for line in part] for part in (before, lines))
+        rows = passages(lines, before, self.context)
+        unique = list(dict.fromkeys(row for row in rows if not is_blank(row.line)))
+        encoded = encode(self.trained, unique, self.language)
+        sources = [self._parts(row.line, ids) for row, ids in zip(unique, encoded, strict=True)]
         found = self._search([ids for parts in sources for ids in parts], n_best)
         ends = np.cumsum([len(parts) for parts in sources], dtype=int)
         pieces = [found[end - len(parts) : end] for parts, end in zip(sources, ends, strict=True)]
-        translations = {line: self._join(parts) for line, parts in zip(unique, pieces, strict=True)}
-        return [translations.get(line, BLANK) for line in lines]
+        translations = {row: self._join(parts) for row, parts in zip(unique, pieces, strict=True)}
+        return [translations.get(row, BLANK) for row in rows]
 
     def _parts(self, line: str, ids: Ids) -> list[Ids]:
         """Returns the ids of a line, in several parts if it is longer than what the model has seen."""
@@ -258,7 +267,8 @@ class Translator:
     def _search_queue(self, sources: Sequence[Ids], at_once: int, n_best: int) -> list[list[Hypothesis]]:
         """Searches for sources, the longest first, of which `at_once` are decoded together."""
         choice = self.shortlist.choose(sources) if self.shortlist else None
-        limits = [int(self.decode.max_length_ratio * len(ids)) + EXTRA_LENGTH for ids in sources]
+        lengths = own_lengths(self.tokenizer, sources)
+        limits = [int(self.decode.max_length_ratio * length) + EXTRA_LENGTH for length in lengths]
         stepper = TransformerStepper(self.trained.model, sources, at_once, choice)
 
         def refill(places: list[int]) -> None:

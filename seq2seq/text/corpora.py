@@ -51,9 +51,9 @@ def open_corpus(settings: CorpusSettings, data: DataSettings, on_bad_utf8: OnBad
         case ParallelFiles():
             return FileCorpus(settings, root, languages, on_bad_utf8)
         case TsvFile():
-            return TsvCorpus(settings, root, languages, on_bad_utf8)
+            return TsvCorpus(settings, root, languages, on_bad_utf8, data.context > 0)
         case JsonlFile():
-            return JsonlCorpus(settings, root, languages, on_bad_utf8)
+            return JsonlCorpus(settings, root, languages, on_bad_utf8, data.context > 0)
         case HubDataset():
             return (StreamedCorpus if settings.streaming else HubCorpus)(settings, root, languages)
 
@@ -103,7 +103,12 @@ class TsvCorpus:
     """A file with a pair on each line, columns separated by tabs; quotes mean nothing."""
 
     def __init__(
-        self, settings: TsvFile, root: Path, languages: tuple[str, str], on_bad_utf8: OnBadUtf8 = "fail"
+        self,
+        settings: TsvFile,
+        root: Path,
+        languages: tuple[str, str],
+        on_bad_utf8: OnBadUtf8 = "fail",
+        has_documents: bool = False,
     ) -> None:
         self.path = existing_file(root, settings.tsv)
         self.columns = settings.source_column, settings.target_column
@@ -111,9 +116,10 @@ class TsvCorpus:
         self.weight = settings.weight
         self.languages = languages
         self.on_bad_utf8 = on_bad_utf8
+        self.has_documents = has_documents
 
     def __iter__(self) -> Iterator[Pair]:
-        """Yields source and target; empty lines are no rows.
+        """Yields source and target; empty lines are no rows, but blank pairs where they may end documents.
 
         Raises:
             DataError: a row has too few columns, or the file cannot be read.
@@ -148,7 +154,12 @@ class JsonlCorpus:
     """A file with a JSON object on each line."""
 
     def __init__(
-        self, settings: JsonlFile, root: Path, languages: tuple[str, str], on_bad_utf8: OnBadUtf8 = "fail"
+        self,
+        settings: JsonlFile,
+        root: Path,
+        languages: tuple[str, str],
+        on_bad_utf8: OnBadUtf8 = "fail",
+        has_documents: bool = False,
     ) -> None:
         self.settings = settings
         self.path = existing_file(root, settings.jsonl)
@@ -156,9 +167,12 @@ class JsonlCorpus:
         self.weight = settings.weight
         self.languages = languages
         self.on_bad_utf8 = on_bad_utf8
+        self.has_documents = has_documents
 
     def __iter__(self) -> Iterator[Pair]:
-        """Yields source and target, line breaks inside them made spaces, null an empty text; blank lines are no rows.
+        """Yields source and target, line breaks inside them made spaces, null an empty text.
+
+        Blank lines are no rows, but blank pairs where they may end documents.
 
         Raises:
             DataError: a line is no JSON object or lacks a text, or the file cannot be read.
@@ -203,6 +217,8 @@ def _rows(corpus: TsvCorpus | JsonlCorpus) -> Iterator[Pair]:
             if not (isinstance(line, Damaged) and corpus.on_bad_utf8 == "skip"):
                 raise
             pair = line, ""  # which nobody will train on
+        if pair is None and corpus.has_documents:
+            pair = "", ""
         if pair:
             yield (Damaged(pair[0]), Damaged(pair[1])) if isinstance(line, Damaged) else pair
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,18 +54,26 @@ class TextInput:
         suffix: of a file's name: compressed files are decompressed.
         span: which lines are read; None: all.
         size: of the file in bytes; None: it is not known.
+        n_before: lines in front of the first one that are wanted, too.
 
     Raises:
         DataError: it cannot be read.
     """
 
     def __init__(
-        self, file: BinaryIO, name: str, suffix: str = "", span: Span | None = None, size: int | None = None
+        self,
+        file: BinaryIO,
+        name: str,
+        suffix: str = "",
+        span: Span | None = None,
+        size: int | None = None,
+        n_before: int = 0,
     ) -> None:
         self.name = name
         self._stored, self._size, self._span = file, size, span
         self._lines = self._bytes = 0
         self._hash = hashlib.sha256()
+        self._passed = _LastLines(n_before)
         with reading(name):
             self._text = decompressed(file, suffix, name)
             self._start = self._seek(span.start, suffix in MARKS) if span else 0
@@ -79,6 +88,11 @@ class TextInput:
     def start(self) -> int:
         """Byte of the text at which the first line begins."""
         return self._start
+
+    @property
+    def before(self) -> list[str]:
+        """The last lines in front of the first one that `chunks` yields, at most as many as are wanted."""
+        return self._passed.lines
 
     @property
     def share(self) -> float | None:
@@ -114,6 +128,7 @@ class TextInput:
             for block in _blocks(self._text, place.bytes):
                 self._hash.update(block)
                 self._bytes += len(block)
+                self._passed.read(block)
             ended = block.endswith(b"\n") or not self._text.read(1)
         self._left -= self._bytes
         self._lines = place.lines
@@ -136,31 +151,89 @@ class TextInput:
         begin = self._text.read(min(2, start - 1))
         refuse_utf16(begin, self.name)
         if is_compressed:
-            start = 1 + len(begin) + sum(map(len, _blocks(self._text, start - 1 - len(begin))))
-        else:
-            self._text.seek(start - 1)
-        return start - 1 + len(self._text.readline())
+            self._passed.read(begin)
+            place = len(begin)
+            for block in _blocks(self._text, start - 1 - len(begin)):
+                self._passed.read(block)
+                place += len(block)
+            line = self._text.readline()
+            self._passed.read(line)
+            return place + len(line)
+        self._text.seek(start - 1)
+        place = start - 1 + len(self._text.readline())
+        self._look_back(place)
+        return place
+
+    def _look_back(self, place: int) -> None:
+        """Reads the lines in front of a place of a file that is not compressed, as many as are wanted."""
+        size, begin = BUFFER, place
+        while begin and self._passed.lacks_lines:
+            begin, size = max(0, place - size), 2 * size
+            self._passed = _LastLines(self._passed.size, begin == 0)
+            self._text.seek(begin)
+            self._passed.read(self._text.read(place - begin))
+
+
+class _LastLines:
+    """The last lines of a text that is read through.
+
+    Args:
+        size: lines that are wanted.
+        from_start: whether it is read from its beginning; else what comes before the first line break is no line.
+    """
+
+    def __init__(self, size: int, from_start: bool = True) -> None:
+        self.size = size
+        self._lines = deque[str](maxlen=size)
+        self._open: list[bytes] = []  # parts of the line that has not ended
+        self._is_first, self._is_whole = from_start, from_start
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines."""
+        return [*self._lines]
+
+    @property
+    def lacks_lines(self) -> bool:
+        """Whether there are fewer than are wanted."""
+        return len(self._lines) < self.size
+
+    def read(self, block: bytes) -> None:
+        """Takes the next bytes of the text."""
+        if not self.size:
+            return
+        *ended, rest = block.split(b"\n")
+        if ended:
+            ended[0] = b"".join([*self._open, ended[0]])
+            self._open = []
+        for line in ended:
+            if self._is_whole:
+                self._lines.append(decode_line(line, self._is_first, "replace"))
+                self._is_first = False
+            self._is_whole = True
+        self._open.append(rest)
 
 
 @contextmanager
-def open_text(path: Path | None, span: Span | None = None) -> Iterator[TextInput]:
+def open_text(path: Path | None, span: Span | None = None, n_before: int = 0) -> Iterator[TextInput]:
     """Opens a text file, plain, `.gz` or `.zst`, or stdin.
 
     Args:
         path: of the file; None: stdin.
         span: which of its lines are read; None: all.
+        n_before: lines in front of those that are wanted, too.
 
     Raises:
         DataError: it cannot be read.
     """
     if path is None:
-        yield TextInput(sys.stdin.buffer, "stdin")
+        yield TextInput(sys.stdin.buffer, "stdin", n_before=n_before)
         return
     with reading(path):
         file = open(path, "rb")  # noqa: SIM115 (closed below)
     with file:
         size = os.fstat(file.fileno()).st_size if path.is_file() else None
-        yield TextInput(file, str(path), path.suffix, span, size)
+        yield TextInput(file, str(path), path.suffix, span, size, n_before)
 
 
 def part_of(path: Path, number: int, parts: int) -> tuple[Span, int]:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
@@ -16,10 +17,11 @@ from seq2seq.config import AnyTokenizerSettings, GPTTokenizerSettings, Tokenizer
 from seq2seq.errors import DataError, ModelError
 from seq2seq.files import read_bytes, read_json
 from seq2seq.text.codecs import ESCAPES, ByteCodec, CharacterCodec, Codec, SentencePieceCodec
+from seq2seq.text.context import SEPARATOR, Context, put_in_front, taken_off
 from seq2seq.text.foreign import try_in_child
 from seq2seq.text.gpt2 import GPT2Codec
 from seq2seq.text.ids import BOS, EOS, PAD, SPECIAL_IDS, UNK, IdRows, Ids
-from seq2seq.text.lines import is_blank, one_line
+from seq2seq.text.lines import Pair, is_blank, one_line
 
 # Files of a tokenizer whose vocabulary is shared, and of one whose sides have one each.
 FILES = {
@@ -41,6 +43,7 @@ LARGEST = {"sentencepiece": 2**25, "gpt2": 2**25, "characters": 2**20, "bytes": 
 CUT = re.compile(r"(?<=[^\s\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2581\ufeff\ufffd])(?=\n)")
 LONG = 10_000  # characters of a line from which on it is cut too, where its tokenizer allows it
 GROUP = 2**20  # characters of running text that are encoded together
+MOST = sys.maxsize  # ids of a source, of whose context all is wanted
 
 
 def tag_piece(language: str) -> str:
@@ -56,10 +59,12 @@ class Tokenizer:
         kind: `sentencepiece`, `characters`, `bytes` or `gpt2`.
         lossless: whether decoding gives back every text exactly.
         languages: target languages that have a tag.
+        separated: whether there is a token that stands behind each sentence of a context.
 
     Attributes:
         shared: whether both sides have one vocabulary.
         languages: target languages whose tags may stand in front of a source.
+        separator: id that stands behind each sentence of a context; None: there can be no context.
         source_vocab_size: ids of the source side, special ids counted.
         target_vocab_size: ids of the target side, special ids counted.
     """
@@ -70,6 +75,7 @@ class Tokenizer:
         kind: str = "sentencepiece",
         lossless: bool = False,
         languages: Sequence[str] = (),
+        separated: bool = False,
     ) -> None:
         self._contents = tuple(contents)
         self._kind = kind
@@ -85,10 +91,13 @@ class Tokenizer:
         for language, token in self._tags.items():
             if self._source.piece(token) != tag_piece(language):
                 raise ModelError(f"tokenizer: id {token} is not the tag of {language}")
+        self.separator = len(SPECIAL_IDS) + len(self._tags) if separated else None
+        if self.separator and self._source.piece(self.separator) != SEPARATOR:
+            raise ModelError(f"tokenizer: id {self.separator} is not the separator of sentences")
 
     @classmethod
     def train(
-        cls, pairs: Iterable[tuple[str, str]], settings: TokenizerSettings, languages: Sequence[str] = ()
+        cls, pairs: Iterable[Pair], settings: TokenizerSettings, languages: Sequence[str] = (), separated: bool = False
     ) -> "Tokenizer":
         """Trains on pairs of lines; blank ones are passed over.
 
@@ -96,6 +105,7 @@ class Tokenizer:
             pairs: source and target lines.
             settings: kind and size of the vocabulary.
             languages: target languages that get a tag.
+            separated: whether there is to be a separator, see the class.
 
         Raises:
             DataError: the text does not support the vocabulary asked for.
@@ -105,12 +115,12 @@ class Tokenizer:
             for side, line in zip(sides, pair, strict=True):
                 if not is_blank(line):
                     side.append(line)
-        tags = [tag_piece(language) for language in languages]
+        tags = [*map(tag_piece, languages), *([SEPARATOR] if separated else [])]
         if settings.shared:
             contents = [_train(sides[0] + sides[1], settings, tags)]
         else:
             contents = [_train(sides[0], settings, tags), _train(sides[1], settings, [])]
-        return cls(contents, settings.type, settings.lossless, languages)
+        return cls(contents, settings.type, settings.lossless, languages, separated)
 
     @classmethod
     def train_on_text(cls, lines: Sequence[str], settings: GPTTokenizerSettings) -> "Tokenizer":
@@ -128,21 +138,36 @@ class Tokenizer:
 
     @property
     def unspoken(self) -> tuple[int, ...]:
-        """Target ids that no translation holds: pad, unk, bos, and the tags where they are part of the vocabulary."""
-        return (PAD, UNK, BOS, *(self._tags.values() if self.shared else ()))
+        """Target ids that no translation holds: pad, unk, bos; of a shared vocabulary tags and the separator, too."""
+        of_sources = [*self._tags.values(), *([self.separator] if self.separator else [])]
+        return (PAD, UNK, BOS, *(of_sources if self.shared else ()))
 
-    def source_rows(self, lines: Sequence[str], language: str | None = None) -> IdRows:
+    def source_rows(
+        self, lines: Sequence[str], language: str | None = None, contexts: Sequence[Context] = (), longest: int = MOST
+    ) -> IdRows:
         """Returns ids ending in eos for each line.
 
         Args:
             lines: text.
             language: to be translated into: its tag stands in front, if the tokenizer has tags.
+            contexts: of each line, between the tag and the line, or none at all; see `context.put_in_front`.
+            longest: ids that a line may have together with its context, whose oldest sentences are left out for it.
 
         Raises:
-            DataError: it has tags, but none for the language.
+            DataError: it has tags, but none for the language; or there is a context, but no separator.
         """
-        tag, rows = self._tag(language), self._source.encode(lines)
-        return IdRows.of([[*tag, *row] for row in rows] if tag else rows)
+        tag = self._tag(language)
+        if not any(contexts):
+            rows = self._source.encode(lines)
+            return IdRows.of([[*tag, *row] for row in rows] if tag else rows)
+        distinct = list(dict.fromkeys(chain(lines, chain.from_iterable(contexts))))
+        ids = dict(zip(distinct, self._source.encode(distinct), strict=True))
+        return IdRows.of(
+            [
+                self._in_context(tag, [ids[sentence] for sentence in context], ids[line], longest)
+                for context, line in zip(contexts, lines, strict=True)
+            ]
+        )
 
     def target_rows(self, lines: Sequence[str]) -> IdRows:
         """Returns ids ending in eos for each line."""
@@ -151,6 +176,10 @@ class Tokenizer:
     def encode_source(self, lines: Sequence[str], language: str | None = None) -> list[Ids]:
         """Returns `source_rows`, each an array."""
         return self.source_rows(lines, language).rows
+
+    def without_context(self, sources: IdRows) -> IdRows:
+        """Returns the ids of sources, tags included, without those of their context."""
+        return taken_off(sources, self.separator, self.tag_length) if self.separator else sources
 
     def encode_target(self, lines: Sequence[str]) -> list[Ids]:
         """Returns `target_rows`, each an array."""
@@ -186,10 +215,16 @@ class Tokenizer:
         rows = self._target.encode([part for part, _ in parts])
         return _array([i for row, (_, last) in zip(rows, parts, strict=True) for i in (row if last else row[:-1])])
 
-    def sample(self, pair: tuple[str, str], language: str | None, alpha: float, seed: int) -> tuple[Ids, Ids]:
-        """Returns source and target ids of a pair with segmentations drawn at random; `seed` decides alone."""
+    def sample(
+        self, pair: Pair, language: str | None, alpha: float, seed: int, context: Context = (), longest: int = MOST
+    ) -> tuple[Ids, Ids]:
+        """Returns source and target ids of a pair with segmentations drawn at random; `seed` decides alone.
+
+        That of the source does not depend on its context; see `source_rows`.
+        """
         source, target = self._source.sample(pair[0], alpha, seed), self._target.sample(pair[1], alpha, seed + 1)
-        return _array([*self._tag(language), *source]), _array(target)
+        front = [self._source.sample(sentence, alpha, seed + 2 + i) for i, sentence in enumerate(reversed(context))]
+        return _array(self._in_context(self._tag(language), front[::-1], source, longest)), _array(target)
 
     def decode_target(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Returns the text of target ids, each on one line; special ids must have been taken off."""
@@ -225,6 +260,8 @@ class Tokenizer:
             "models": self._names(),
             "hash": self.hash(),
         }
+        if self.separator:
+            content["separator"] = SEPARATOR
         (folder / "tokenizer.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -244,7 +281,7 @@ class Tokenizer:
                 for model in models:
                     try_in_child(FOREIGN[kind], model)
             languages = [str(language) for language in content.get("languages", [])]
-            tokenizer = cls(models, kind, bool(content["lossless"]), languages)
+            tokenizer = cls(models, kind, bool(content["lossless"]), languages, "separator" in content)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ModelError) as error:
             raise ModelError(f"{folder}: not a usable tokenizer: {error}") from error
         if tokenizer.hash() != content.get("hash"):
@@ -265,6 +302,15 @@ class Tokenizer:
             known = ", ".join(self._tags)
             raise DataError(f"the tokenizer has no tag for the target language {language}; it has {known}")
         return [self._tags[language]]
+
+    def _in_context(
+        self, tag: Sequence[int], context: Sequence[Sequence[int]], ids: Sequence[int], longest: int
+    ) -> list[int]:
+        if context:
+            if not self.separator:
+                raise DataError("the tokenizer has no separator to put between a sentence and those in front of it")
+            ids = put_in_front(context, ids, self.separator, longest - len(tag))
+        return [*tag, *ids]
 
 
 def contents_hash(contents: Sequence[bytes], lossless: bool) -> str:

@@ -15,6 +15,7 @@ from seq2seq.data.store import PairFilter, PairStore, cache_folder, describe_cou
 from seq2seq.data.streams import StreamedPools
 from seq2seq.errors import DataError
 from seq2seq.files import fingerprint, is_whole, made_once
+from seq2seq.text.context import SEPARATOR
 from seq2seq.text.corpora import Corpus, open_corpus
 from seq2seq.text.lines import Pair, is_blank, is_damaged
 from seq2seq.text.tokenizer import Tokenizer
@@ -59,7 +60,7 @@ class Prepared:
         stores: those of them that are on disk, one for each corpus; none where a corpus is streamed.
         valid: what to validate on.
         test: what to test on at the end, if the recipe names anything.
-        max_source_length: tokens of the longest training source, eos included.
+        max_source_length: tokens of the longest training source, eos and context included.
         fingerprint: hash of the training and validation corpora; a resumed run must find the same.
     """
 
@@ -84,6 +85,11 @@ def prepare(settings: TranslationSettings, tokenizer: Tokenizer | None = None) -
     test = [_held_out(open_corpus(corpus, data)) for corpus in data.test_corpora]
     tokenizer = tokenizer or _tokenizer(corpora, settings.tokenizer, data)
     _check_tags(tokenizer, data, [*corpora, *valid, *test])
+    if data.context and tokenizer.separator is None:
+        raise DataError(
+            f"data.context is {data.context}, but the tokenizer taken along has no separator of sentences: it was "
+            "trained without data.context"
+        )
     varied = varies(alpha, data.noise)
     variation = Variation(tokenizer, data, alpha, settings.seed) if varied else None
     stores: list[PairStore] = []
@@ -122,27 +128,32 @@ def _check_tags(tokenizer: Tokenizer, data: DataSettings, corpora: Sequence[Corp
 
 def _tokenizer(corpora: Sequence[Corpus], settings: TokenizerSettings, data: DataSettings) -> Tokenizer:
     """Returns the tokenizer of the training corpora, from the cache if it is there."""
-    languages = _tagged(corpora, data)
+    languages, separated = _tagged(corpora, data), data.context > 0
 
     def train() -> Tokenizer:
         pairs = _sample(corpora, settings.training_lines, data)
         if not pairs:
             raise DataError(f"{', '.join(corpus.name for corpus in corpora)}: no lines to train on; name other corpora")
-        return Tokenizer.train(pairs, settings, languages)
+        return Tokenizer.train(pairs, settings, languages, separated)
 
-    return cached_tokenizer(train, settings, data, [corpus.fingerprint for corpus in corpora], languages)
+    return cached_tokenizer(train, settings, data, [corpus.fingerprint for corpus in corpora], _more(corpora, data))
 
 
 def find_tokenizer(corpora: Sequence[Corpus], settings: TokenizerSettings, data: DataSettings) -> Tokenizer | None:
     """Returns the tokenizer of the training corpora if an earlier training or dry run left it in the cache."""
     read = [corpus.fingerprint for corpus in corpora]
-    folder = _tokenizer_folder(settings, data, read, _tagged(corpora, data))
+    folder = _tokenizer_folder(settings, data, read, _more(corpora, data))
     return Tokenizer.load(folder / "tokenizer") if is_whole(folder) else None
 
 
 def _tagged(corpora: Sequence[Corpus], data: DataSettings) -> list[str]:
     """Returns the target languages that get a tag."""
     return sorted({corpus.languages[1] for corpus in corpora}) if data.tags else []
+
+
+def _more(corpora: Sequence[Corpus], data: DataSettings) -> list[str]:
+    """Returns the tokens that a tokenizer has beside those of the text."""
+    return [*_tagged(corpora, data), *([SEPARATOR] if data.context else [])]
 
 
 def _tokenizer_folder(

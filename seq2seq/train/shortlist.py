@@ -36,6 +36,8 @@ Files = tuple[Path, Path, str | None]  # source, target and its language
 def training_shortlist(prepared: Prepared, data: DataSettings) -> Shortlist:
     """Returns a shortlist learnt from a recipe's training pairs, from the cache if it is there.
 
+    What stands in front of a source as its context is not what the target translates: it is left out.
+
     Of streamed corpora the first pool is learnt from, of very large ones stretches all over them.
     """
     tokenizer, stores = prepared.tokenizer, prepared.stores
@@ -44,7 +46,7 @@ def training_shortlist(prepared: Prepared, data: DataSettings) -> Shortlist:
         prepared.pools.close()
         sides = zip(*(pool.ids(i) for i in range(len(pool.source_lengths))), strict=True)
         sources, targets = (_rows(side) for side in sides)
-        return _learnt((sources, targets), tokenizer)
+        return _learnt((tokenizer.without_context(sources), targets), tokenizer)
     read = [VERSION, [store.folder.name for store in stores]]  # which tell by what tokenizer they were cut
     folder = cache_folder(data) / f"shortlist-{fingerprint(read)[:32]}"
     made_once(folder, lambda temporary: _learnt(_sample(stores, tokenizer), tokenizer).save(temporary))

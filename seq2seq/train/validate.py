@@ -14,6 +14,7 @@ from seq2seq.errors import DataError
 from seq2seq.evaluate.metrics import Metrics, Scores
 from seq2seq.model.device import Precision, autocast, evaluating
 from seq2seq.model.folder import TrainedModel
+from seq2seq.text.context import Document
 from seq2seq.text.ids import Ids
 from seq2seq.text.lines import is_blank
 from seq2seq.train.pictures import Picture, attention_picture, shown_pair
@@ -140,15 +141,18 @@ class TranslationValidator:
     @cached_property
     def _batches(self) -> list[Batch]:
         """The pairs with text on both sides that are not longer than training pairs may be, batched by length."""
-        tokenizer, max_length = self.trained.tokenizer, self.trained.settings.data.max_length
+        tokenizer, data = self.trained.tokenizer, self.trained.settings.data
         found: list[tuple[Ids, Ids]] = []
         too_long = 0
         for held_out in self.sets:
-            pairs = [pair for pair in held_out.pairs if not (is_blank(pair[0]) or is_blank(pair[1]))]
-            sources = tokenizer.encode_source([source for source, _ in pairs], held_out.languages[1])
-            targets = tokenizer.encode_target([target for _, target in pairs])
-            encoded = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= max_length]
-            too_long += len(pairs) - len(encoded)
+            contexts = Document(data.context).read([source for source, _ in held_out.pairs])
+            visible = [i for i, pair in enumerate(held_out.pairs) if not (is_blank(pair[0]) or is_blank(pair[1]))]
+            lines = [held_out.pairs[i][0] for i in visible]
+            before = [contexts[i] for i in visible]
+            sources = tokenizer.source_rows(lines, held_out.languages[1], before, data.max_length).rows
+            targets = tokenizer.encode_target([held_out.pairs[i][1] for i in visible])
+            encoded = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= data.max_length]
+            too_long += len(visible) - len(encoded)
             found += encoded
         if too_long:
             log.info("%d pairs are too long (data.max_length) for the validation loss", too_long)

@@ -50,12 +50,14 @@ def stop_behind(monkeypatch: pytest.MonkeyPatch, chunks: int, stop: Any) -> None
     """Lets something happen when some chunks have been translated."""
     real = Translator.translate_each
 
-    def translate_each(self: Translator, lines: Sequence[str], n_best: int = 1) -> list[Translation]:
+    def translate_each(
+        self: Translator, lines: Sequence[str], n_best: int = 1, before: Sequence[str] = ()
+    ) -> list[Translation]:
         nonlocal chunks
         chunks -= 1
         if chunks < 0:
             stop()
-        return real(self, lines, n_best)
+        return real(self, lines, n_best, before)
 
     monkeypatch.setattr(Translator, "translate_each", translate_each)
 

@@ -17,8 +17,9 @@ class Capitals:
     """Stands in for a translator: capitals, except where it is asked for the impossible."""
 
     tell: Any = None
+    context = 0
 
-    def translate_each(self, lines: Sequence[str], n_best: int) -> list[Translation]:
+    def translate_each(self, lines: Sequence[str], n_best: int, before: Sequence[str]) -> list[Translation]:
         self.tell(0.5)
         return [self.translate(line) for line in lines]
 

@@ -33,8 +33,9 @@ class Capitals:
     """Stands in for a translator: capitals, except where it is asked for the impossible."""
 
     tell: Any = None
+    context = 0
 
-    def translate_each(self, lines: Sequence[str], n_best: int) -> list[Translation]:
+    def translate_each(self, lines: Sequence[str], n_best: int, before: Sequence[str]) -> list[Translation]:
         return [self.translate(one_line(line)) for line in lines]
 
     def translate(self, line: str) -> Translation:

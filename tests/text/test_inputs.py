@@ -112,3 +112,28 @@ def test_zstd_is_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(compression, "import_module", missing)
     with pytest.raises(Seq2SeqError, match=r"in.zst: .zst needs Python 3.14, or the extra zstd: pip install backports"):
         texts(tmp_path / "in.zst")
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_the_lines_before_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, n: int) -> None:
+    """Of a part, and of what has been read on another occasion; the blocks in which a file is read do not matter."""
+    lines = ["\ufefffirst", "", "\ufeffb\rc", "d" * 50, "", "x\ufffd", *map(str, range(20)), "y" * 30, "end"]
+    path = tmp_path / f"in{suffix}"
+    path.write_bytes(COMPRESS[suffix]("\n".join(lines).replace("\n", "\r\n").encode()))
+    with open_text(path) as text:
+        (wanted,) = text.chunks(1000, 10**6)
+        assert text.before == []
+    for size in (1, 7, 10**6):
+        monkeypatch.setattr("seq2seq.text.inputs.BUFFER", size)
+        done = 0
+        for i in range(1, 12):
+            span = part_of(path, i, 11)[0]
+            with open_text(path, span, n) as text:
+                assert text.before == wanted[max(0, done - n) : done]
+                for chunk in text.chunks(2, 10**6):
+                    done += len(chunk)
+                    with open_text(path, span, n) as again:
+                        assert again.skip(text.place)
+                        assert done == len(wanted) or again.before == wanted[max(0, done - n) : done]
+        assert done == len(wanted)
