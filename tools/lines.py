@@ -92,10 +92,15 @@ def compare(source: Path, output: Path) -> tuple[int, int]:
 def run_stub(arguments: Sequence[str]) -> None:
     """Runs seq2seq-translate with each translation replaced by its source."""
     from seq2seq.cli.translate import main as translate
-    from seq2seq.decode.translator import BLANK, Candidate, Translation, Translator
+    from seq2seq.decode.translation import BLANK, Candidate, Translation
+    from seq2seq.decode.translator import Translator
 
     def identity(
-        self: Translator, lines: Sequence[str], n_best: int = 1, before: Sequence[str] = ()
+        self: Translator,
+        lines: Sequence[str],
+        n_best: int = 1,
+        before: Sequence[str] = (),
+        prefixes: Sequence[str] = (),
     ) -> list[Translation]:
         texts = map(one_line, lines)
         return [BLANK if is_blank(text) else Translation(text, [Candidate(text, 0.0, 0.0, [])]) for text in texts]

@@ -182,6 +182,29 @@ class DecodeSettings(Section):
     """Shortest translation in tokens, end of sentence not counted."""
     max_length_ratio: float = Field(default=2.0, gt=0)
     """Longest translation: this times the source's length in tokens, plus 10."""
+    patience: float = Field(default=1.0, gt=0, le=100)
+    """Times beam_size, how many hypotheses end before a search does (Kasai et al. 2022)."""
+    no_repeat_ngram: int = Field(default=0, ge=0)
+    """Length in tokens of sequences that no translation holds twice; 0: any may come again."""
+    coverage_penalty: float = Field(default=0.0, ge=0)
+    """How much source words that get no attention count against a hypothesis (Wu et al. 2016, beta); slower; 0: not."""
+    beam_groups: int = Field(default=1, ge=1)
+    """Groups of beams that avoid each other's tokens, for n-best lists that differ (Vijayakumar et al. 2018)."""
+    diversity: float = Field(default=0.5, ge=0)
+    """How much groups of beams avoid each other's tokens, in nats."""
+    search: Literal["beam", "sampling"] = "beam"
+    """Whether translations are searched for, or drawn from the model's distribution; what is drawn follows from seed
+    and source."""
+    temperature: float = Field(default=1.0, ge=0)
+    """In sampling, what logits are divided by: below 1 probable tokens become more so; 0: greedy."""
+    top_k: int = Field(default=0, ge=0)
+    """In sampling, the most probable tokens among which the next one is drawn; 0: all."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """In sampling, the share of the probability that tokens among which the next one is drawn hold; 1: all."""
+    mbr: Literal["none", "chrf", "bleu"] = "none"
+    """Minimum Bayes risk: of several translations the one most like all others by this measure; none: off."""
+    candidates: int = Field(default=32, ge=2, le=1000)
+    """Translations among which mbr chooses: samples, or of beam search the best, at most beam_size."""
     batch_tokens: int = Field(default=4096, ge=1)
     """Source tokens that are translated at once, padding included."""
     shortlist: bool = False
@@ -189,6 +212,14 @@ class DecodeSettings(Section):
     precision: DecodePrecision = "auto"
     """Number format of the products; auto: bf16 where the hardware gains by it, else fp32. int8 is for CPUs, and for
     finished models: training validates as with auto."""
+
+    @field_validator("beam_groups")
+    @classmethod
+    def _groups_divide_beams(cls, groups: int, info: ValidationInfo) -> int:
+        beam_size = info.data.get("beam_size")
+        if beam_size is not None and beam_size % groups:
+            raise conflict(f"beam_groups ({groups}) must divide beam_size ({beam_size})", "beam_groups", "beam_size")
+        return groups
 
 
 class TranslationSettings(AnySettings):

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from seq2seq.data.batch import Batch, cut_by_tokens
-from seq2seq.decode.translator import EXTRA_LENGTH, STREAM_LINES, Translation
+from seq2seq.decode.searcher import EXTRA_LENGTH
+from seq2seq.decode.translation import Translation
+from seq2seq.decode.translator import STREAM_LINES
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.attention import Layout
 from seq2seq.model.device import autocast, choose_device, evaluating

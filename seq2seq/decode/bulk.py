@@ -9,7 +9,8 @@ import torch
 from seq2seq import __version__
 from seq2seq.decode.context import last
 from seq2seq.decode.tally import State, Tally
-from seq2seq.decode.translator import STREAM_LINES, Translation, Translator
+from seq2seq.decode.translation import Translation
+from seq2seq.decode.translator import STREAM_LINES, Translator
 from seq2seq.errors import Seq2SeqError
 from seq2seq.memory import release_freed_memory
 from seq2seq.text.inputs import TextInput
@@ -130,7 +131,7 @@ def describe_job(translator: Translator, model_hash: str, n_best: int, jsonl: bo
     precision = "int8" if decode["precision"] == "int8" else trained.decode_precision
     rounding = {
         "batch_tokens": decode.pop("batch_tokens"),
-        "batch_size": translator.batch_size,
+        "batch_size": translator.searcher.batch_size,
         "threads": torch.get_num_threads(),
     }
     job = {

@@ -186,6 +186,21 @@ class Constraints:
         after = self._after(demand, state, token)
         return 2 * after.met.bit_count() + bool(after.begun)
 
+    def spans(self, demand: Demand, tokens: Sequence[int]) -> list[tuple[int, int]]:
+        """Returns where the phrases of a demand stand in tokens that hold them, in order, ends exclusive."""
+        state, found = _State(), list[tuple[int, int]]()
+        for i, token in enumerate(tokens):
+            if state.open and not self._pieces.begins[token]:
+                found.pop()
+                state = _reopened(state)
+            after = self._after(demand, state, token)
+            if after.met != state.met:
+                ways = demand.phrases[(after.met ^ state.met).bit_length() - 1].ways
+                length = max(len(way) for way in ways if tuple(tokens[i + 1 - len(way) : i + 1]) == way)
+                found.append((i + 1 - length, i + 1))
+            state = after
+        return found
+
     def _bar_for_phrases(self, scores: Tensor, demand: Demand, state: _State, left: int) -> None:
         debt = _debt(demand, state)
         if debt:

@@ -11,7 +11,7 @@ from seq2seq.errors import RunError
 from seq2seq.text.inputs import Place
 
 if TYPE_CHECKING:
-    from seq2seq.decode.translator import Translation
+    from seq2seq.decode.translation import Translation
 
 
 @dataclass

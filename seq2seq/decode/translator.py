@@ -1,96 +1,55 @@
 """Raw text in, raw text out: one translation for each line, whatever the line holds."""
 
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from seq2seq.decode.beam import Search, beam_search
-from seq2seq.decode.beams import Hypothesis, LengthPenalty
-from seq2seq.decode.context import encode, last, own_lengths, passages
-from seq2seq.decode.stepper import MAX_SCORES, TransformerStepper
-from seq2seq.errors import ModelError
+from seq2seq.decode.beams import Hypothesis
+from seq2seq.decode.constraints import Demand
+from seq2seq.decode.context import Passage, encode, last, passages
+from seq2seq.decode.mbr import choose, posterior
+from seq2seq.decode.searcher import Found, Searcher
+from seq2seq.decode.steering import PLAIN, PhraseBook, Steering
+from seq2seq.decode.translation import BLANK, Candidate, Translation
+from seq2seq.errors import Seq2SeqError
 from seq2seq.memory import release_freed_memory
-from seq2seq.model.device import autocast, choose_device, evaluating
+from seq2seq.model.device import choose_device
 from seq2seq.model.folder import TrainedModel, find_model, load_model
-from seq2seq.text.ids import BOS, EOS, Ids
-from seq2seq.text.lines import in_chunks, is_blank, one_line
+from seq2seq.text.ids import EOS, Ids
+from seq2seq.text.lines import in_chunks, is_blank
 from seq2seq.text.sentences import split_sentences
 
-EXTRA_LENGTH = 10  # tokens that a translation may have beyond max_length_ratio times its source
-QUEUE = 4  # times as many sentences as are decoded at once that must be left to make another group worthwhile
 STREAM_LINES = 4096  # lines of a stream that are sorted by length together
-
-Found = list[Hypothesis] | Exception  # of a sentence: the best hypotheses, or why there are none
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One of the n best translations of a line: text, score, summed log-probability (nats), target ids."""
-
-    text: str
-    score: float
-    log_prob: float
-    tokens: list[int] = field(repr=False)
+PLAIN_DEMAND = Demand()
 
 
-@dataclass(frozen=True)
-class Translation:
-    """The translation of one line.
+class _Row(NamedTuple):
+    """A line that is to be translated, with the lines in front of it and what its translation begins with."""
 
-    Attributes:
-        text: the best translation; empty for a blank line.
-        candidates: the n best, the best first; none for a blank line, one for a line that was split.
-        parts: pieces that the line was split into because it was longer than any source the model was trained on.
-        truncated: whether the best translation had to be ended at the longest length allowed.
-        error: why there is no translation, the text being empty.
-    """
-
-    text: str
-    candidates: list[Candidate]
-    parts: int = 1
-    truncated: bool = False
-    error: Exception | None = None
-
-    @property
-    def reason(self) -> str:
-        """The error in words, on one line; empty if there is none."""
-        return "" if self.error is None else one_line(str(self.error) or type(self.error).__name__)
-
-    def record(self, n_best: int = 1) -> dict[str, Any]:
-        """Returns what one line of `--format jsonl` holds."""
-        best = self.candidates[0] if self.candidates else None
-        record: dict[str, Any] = {
-            "translation": self.text,
-            "score": best and best.score,
-            "log_prob": best and best.log_prob,
-            "split": self.parts > 1,
-            "truncated": self.truncated,
-            "failed": self.error is not None,
-        }
-        if self.error is not None:
-            record["error"] = self.reason
-        if n_best > 1:
-            record["n_best"] = [
-                {"translation": c.text, "score": c.score, "log_prob": c.log_prob} for c in self.candidates
-            ]
-        return record
+    passage: Passage
+    prefix: str
 
 
-BLANK = Translation("", [])
+class _Part(NamedTuple):
+    """A line, or a piece of one that is too long, as search sees it."""
+
+    ids: Ids
+    demand: Demand
 
 
 class Translator:
-    """Translates lines of text with a trained model.
+    """Translates lines of text with a trained model, or with several that have the same tokenizer.
 
     Args:
         trained: the model, on its device; `trained.settings.decode` says how to search. Lines longer than any it was
             trained on are split.
         batch_size: sentences translated at once at the most; None: as many as `decode.batch_tokens` allows.
         target_language: what a model of several languages translates into; None: `data.target_language`.
+        others: models whose probabilities are averaged with its own.
+        steering: what is asked of all translations.
 
     Attributes:
         context: lines in front of a line that it is translated with, if they are of the same document.
@@ -98,13 +57,19 @@ class Translator:
 
     Raises:
         DataError: the model does not translate into the language.
-        ModelError: `decode.shortlist` asks for a shortlist, and the model has none.
+        ModelError: `decode.shortlist` asks for a shortlist, and the model has none; the models do not go together.
+        Seq2SeqError: sampling cannot keep to what is asked.
     """
 
     tell: Callable[[float], None] = staticmethod(lambda share: None)
 
     def __init__(
-        self, trained: TrainedModel, batch_size: int | None = None, target_language: str | None = None
+        self,
+        trained: TrainedModel,
+        batch_size: int | None = None,
+        target_language: str | None = None,
+        others: Sequence[TrainedModel] = (),
+        steering: Steering = PLAIN,
     ) -> None:
         self.trained = trained
         self.language = trained.target_language(target_language)
@@ -112,15 +77,14 @@ class Translator:
         self.tokenizer = trained.tokenizer
         self.context = trained.settings.data.context
         self.decode = trained.settings.decode
-        self.penalty = LengthPenalty(self.decode.length_norm, self.decode.length_penalty)
-        self.batch_size = batch_size
-        self._searched = self._to_search = 0  # sources of the present lines
-        self.shortlist = trained.shortlist if self.decode.shortlist else None
-        if self.decode.shortlist and not self.shortlist:
-            raise ModelError(
-                "the model has no shortlist (decode.shortlist); learn one from parallel text with\n"
-                "  seq2seq-shortlist MODEL --source FILE --target FILE\nor translate with --no-shortlist"
-            )
+        self.steering = steering
+        if steering.is_needed and (self.decode.search == "sampling" or self.decode.beam_groups > 1):
+            raise Seq2SeqError("a glossary, forbidden words and text to keep need plain beam search")
+        self.searcher = Searcher([trained, *others], batch_size, steering.forbidden_words)
+
+    @cached_property
+    def _phrases(self) -> PhraseBook:
+        return PhraseBook(self.tokenizer, self.searcher.pieces)
 
     @classmethod
     def load(
@@ -129,6 +93,8 @@ class Translator:
         device: str = "auto",
         batch_size: int | None = None,
         target_language: str | None = None,
+        others: Sequence[str | Path] = (),
+        steering: Steering = PLAIN,
         **decode: Any,
     ) -> "Translator":
         """Loads a model folder, or the best model of a run folder.
@@ -138,6 +104,8 @@ class Translator:
             device: `auto`, `cpu`, `cuda`, `cuda:1` ...
             batch_size: see the class.
             target_language: see the class.
+            others: folders of models that translate together with it.
+            steering: see the class.
             **decode: replaces decode settings of the recipe, such as `beam_size=1`; unknown names are errors.
 
         Raises:
@@ -145,9 +113,10 @@ class Translator:
             RecipeError: a decode setting does not exist or has no valid value.
             DataError: the model does not translate into the language.
         """
-        trained = load_model(find_model(Path(path)), choose_device(device), decode)
-        trained.prepare()
-        return cls(trained, batch_size, target_language)
+        models = [load_model(find_model(Path(each)), choose_device(device), decode) for each in (path, *others)]
+        for model in models:
+            model.prepare()
+        return cls(models[0], batch_size, target_language, models[1:], steering)
 
     def translate(self, lines: Sequence[str]) -> list[str]:
         """Returns one translation for each line; of a model with context the lines are a text."""
@@ -165,37 +134,63 @@ class Translator:
             before = last([*before, *chunk], self.context)
             release_freed_memory()
 
-    def translate_all(self, lines: Sequence[str], n_best: int = 1, before: Sequence[str] = ()) -> list[Translation]:
+    def translate_all(
+        self, lines: Sequence[str], n_best: int = 1, before: Sequence[str] = (), prefixes: Sequence[str] = ()
+    ) -> list[Translation]:
         """Returns one translation with scores for each line, in order; like lines are translated once.
 
         Args:
             lines: raw text; a line break inside a line counts as a space. To a model with context a blank line is the
                 end of a document.
-            n_best: candidates for each line, at most the beam size.
+            n_best: candidates for each line, at most the beam size, or what `mbr` chooses among.
             before: lines in front of them, of which the last `context` matter.
+            prefixes: for each line the text that its translation begins with; empty: none for any.
 
         Raises:
             Exception: what the first line that could not be translated, not even alone, has met.
         """
-        translations = self.translate_each(lines, n_best, before)
+        translations = self.translate_each(lines, n_best, before, prefixes)
         for translation in translations:
             if translation.error is not None:
                 raise translation.error
         return translations
 
-    def translate_each(self, lines: Sequence[str], n_best: int = 1, before: Sequence[str] = ()) -> list[Translation]:
+    def translate_each(
+        self, lines: Sequence[str], n_best: int = 1, before: Sequence[str] = (), prefixes: Sequence[str] = ()
+    ) -> list[Translation]:
         """Returns what `translate_all` does, but a line that cannot be translated is empty and says why."""
         # Lone surrogates have no bytes.
         before, lines = ([line.encode("utf-8", "replace").decode("utf-8") for line in part] for part in (before, lines))
-        rows = passages(lines, before, self.context)
-        unique = list(dict.fromkeys(row for row in rows if not is_blank(row.line)))
-        encoded = encode(self.trained, unique, self.language)
-        sources = [self._parts(row.line, ids) for row, ids in zip(unique, encoded, strict=True)]
-        found = self._search([ids for parts in sources for ids in parts], n_best)
-        ends = np.cumsum([len(parts) for parts in sources], dtype=int)
-        pieces = [found[end - len(parts) : end] for parts, end in zip(sources, ends, strict=True)]
-        translations = {row: self._join(parts) for row, parts in zip(unique, pieces, strict=True)}
+        found_rows = passages(lines, before, self.context)
+        rows = [_Row(*each) for each in zip(found_rows, prefixes or [""] * len(lines), strict=True)]
+        unique = list(dict.fromkeys(row for row in rows if not is_blank(row.passage.line)))
+        encoded = encode(self.trained, [row.passage for row in unique], self.language)
+        parts = [self._asked(row, ids) for row, ids in zip(unique, encoded, strict=True)]
+        flat = [part for of_line in parts for part in of_line]
+        self.searcher.tell = self.tell
+        found = iter(self._search(flat, n_best))
+        translations = {
+            row: self._join(of_line, [next(found) for _ in of_line], n_best)
+            for row, of_line in zip(unique, parts, strict=True)
+        }
         return [translations.get(row, BLANK) for row in rows]
+
+    def _search(self, parts: Sequence[_Part], n_best: int) -> list[Found]:
+        """Returns the hypotheses for each part, or those among which minimum Bayes risk chooses."""
+        decode = self.decode
+        if decode.mbr != "none":
+            n_best = decode.candidates if decode.search == "sampling" else min(decode.candidates, decode.beam_size)
+        return self.searcher.search([part.ids for part in parts], [part.demand for part in parts], n_best)
+
+    def _asked(self, row: _Row, ids: Ids) -> list[_Part]:
+        """Returns a line as search sees it."""
+        parts = self._parts(row.passage.line, ids)
+        if len(parts) == 1:
+            return [_Part(parts[0], self._demand(row.passage.line, row.prefix))]
+        prefixes = [row.prefix, *[""] * (len(parts) - 1)]
+        return [
+            _Part(part, self._demand(self._text(part), prefix)) for part, prefix in zip(parts, prefixes, strict=True)
+        ]
 
     def _parts(self, line: str, ids: Ids) -> list[Ids]:
         """Returns the ids of a line, in several parts if it is longer than what the model has seen."""
@@ -207,6 +202,18 @@ class Translator:
         return [part for ids in encoded if len(ids) > bare for part in self._cut(ids)] or [
             np.append(ids[: bare - 1], ids[-1:])
         ]
+
+    def _demand(self, line: str, prefix: str) -> Demand:
+        """Returns what is asked of the translation of a text."""
+        wishes = self.steering.wishes(line)
+        return self._phrases.demand(wishes, prefix) if wishes or prefix else PLAIN_DEMAND
+
+    def _text(self, ids: Ids) -> str:
+        """Returns the text of a source, as far as something is asked of it."""
+        if not self.steering.is_needed:
+            return ""
+        (pieces,) = self.tokenizer.source_pieces([ids[self.tokenizer.tag_length : -1]])
+        return "".join(pieces).replace("\u2581", " ").strip()
 
     def _cut(self, ids: Ids) -> list[Ids]:
         """Cuts a sentence without ends that is still too long, between words if it can."""
@@ -221,134 +228,39 @@ class Translator:
             ids = ids[cut:]
         return [*parts, np.concatenate([tag, ids])]
 
-    def _search(self, sources: Sequence[Ids], n_best: int) -> list[Found]:
-        """Searches for each source: those of like length after one another, a new one where another is done."""
-        # Many short sentences are few source tokens, but each of their beams is a row of the whole vocabulary.
-        rows = max(1, MAX_SCORES // (self.decode.beam_size * self.tokenizer.target_vocab_size))
-        rows = min(rows, self.batch_size or rows)
-        found: list[Found] = [[] for _ in sources]
-        lengths = [len(ids) for ids in sources]
-        self._searched, self._to_search = 0, len(sources)
-        for chosen, at_once in _queues(lengths, self.decode.batch_tokens, rows, waiting=not self.shortlist):
-            hypotheses = self._search_in_halves([sources[i] for i in chosen], at_once, n_best)
-            for i, best in zip(chosen, hypotheses, strict=True):
-                found[i] = best
-        return found
-
-    def _search_in_halves(self, sources: Sequence[Ids], at_once: int, n_best: int) -> list[Found]:
-        """Searches for sources; where that fails, for one half after the other, in the end for each alone.
-
-        So a sentence that cannot be translated harms no other, and where memory is short less is computed at once.
-        """
-        before = self._searched
-        try:
-            found = self._search_queue(sources, at_once, n_best)
-        except Exception as error:
-            _forget(error)
-            failure = error
-        else:
-            self._count(before + len(sources))
-            return [*found]
-        release_freed_memory()
-        if len(sources) == 1:
-            self._count(before + 1)
-            return [failure]
-        self._searched, half = before, len(sources) // 2
-        at_once = min(half, -(-at_once // 2))
-        return [
-            one for part in (sources[:half], sources[half:]) for one in self._search_in_halves(part, at_once, n_best)
-        ]
-
-    def _count(self, searched: int) -> None:
-        """Tells how many sources of the present lines have been searched for."""
-        self._searched = searched
-        self.tell(searched / self._to_search)
-
-    def _search_queue(self, sources: Sequence[Ids], at_once: int, n_best: int) -> list[list[Hypothesis]]:
-        """Searches for sources, the longest first, of which `at_once` are decoded together."""
-        choice = self.shortlist.choose(sources) if self.shortlist else None
-        lengths = own_lengths(self.tokenizer, sources)
-        limits = [int(self.decode.max_length_ratio * length) + EXTRA_LENGTH for length in lengths]
-        stepper = TransformerStepper(self.trained.model, sources, at_once, choice)
-
-        def refill(places: list[int]) -> None:
-            self._count(self._searched + len(places))
-            stepper.refill(places)
-
-        with evaluating(self.trained.model), autocast(self.trained.decode_precision, self.trained.device):
-            try:
-                found = beam_search(
-                    stepper,
-                    self._search_settings(n_best),
-                    max_lengths=limits,
-                    bos=BOS,
-                    eos=EOS,
-                    forbidden=self.tokenizer.unspoken,
-                    refill=refill,
-                    device=self.trained.device,
-                )
-            except FloatingPointError as error:
-                raise ModelError(f"{error}: the model's weights are unusable") from error
-        if choice is None:
-            return found
-        return [[replace(one, tokens=choice.ids[one.tokens].tolist()) for one in found_of] for found_of in found]
-
-    def _search_settings(self, n_best: int) -> Search:
-        decode = self.decode
-        return Search(decode.beam_size, n_best, decode.min_length, self.penalty)
-
-    def _join(self, found: Sequence[Found]) -> Translation:
+    def _join(self, parts: Sequence[_Part], found: Sequence[Found], n_best: int) -> Translation:
         """Makes one translation of the hypotheses for the parts of a line."""
-        parts: list[list[Hypothesis]] = []
-        for hypotheses in found:
+        chosen: list[list[tuple[Candidate, Hypothesis]]] = []
+        for part, hypotheses in zip(parts, found, strict=True):
             if isinstance(hypotheses, Exception):
                 return Translation("", [], len(found), error=hypotheses)
-            parts.append(hypotheses)
-        if len(parts) == 1:
-            texts = self.tokenizer.decode_target([hypothesis.tokens for hypothesis in parts[0]])
-            candidates = [
-                Candidate(text, hypothesis.score, hypothesis.log_prob, hypothesis.tokens)
-                for text, hypothesis in zip(texts, parts[0], strict=True)
-            ]
-            return Translation(texts[0], candidates, truncated=parts[0][0].truncated)
-        best = [hypotheses[0] for hypotheses in parts]
-        text = " ".join(filter(None, self.tokenizer.decode_target([hypothesis.tokens for hypothesis in best])))
-        tokens = [token for hypothesis in best for token in hypothesis.tokens]
-        log_prob = sum(hypothesis.log_prob for hypothesis in best)
-        score = log_prob / self.penalty(len(tokens) + len(best))
-        truncated = any(hypothesis.truncated for hypothesis in best)
+            chosen.append(self._candidates(part, hypotheses))
+        if len(chosen) == 1:
+            candidates = [candidate for candidate, _ in chosen[0]]
+            return Translation(candidates[0].text, candidates[:n_best], truncated=chosen[0][0][1].truncated)
+        best = [of_part[0] for of_part in chosen]
+        text = " ".join(candidate.text for candidate, _ in best if candidate.text)
+        tokens = [token for _, hypothesis in best for token in hypothesis.tokens]
+        log_prob = sum(hypothesis.log_prob for _, hypothesis in best)
+        score = log_prob / self.searcher.penalty(len(tokens) + len(best))
+        truncated = any(hypothesis.truncated for _, hypothesis in best)
         return Translation(text, [Candidate(text, score, log_prob, tokens)], len(parts), truncated)
 
-
-def _forget(error: BaseException) -> None:
-    """Frees what the frames of an error hold: tensors that the next try has no room beside."""
-    chain: BaseException | None = error
-    while chain is not None:
-        traceback.clear_frames(chain.__traceback__)
-        chain = chain.__cause__ or chain.__context__
-
-
-def _queues(lengths: Sequence[int], tokens: int, rows: int, waiting: bool = True) -> Iterator[tuple[list[int], int]]:
-    """Yields groups of indices, the longest first, each with the number that is decoded at once.
-
-    That number follows from the longest of a group. A group ends where twice as many of those left fit at once, if
-    there are so many that it is worth waiting for the last ones of the group.
-
-    Args:
-        lengths: tokens of each source.
-        tokens: that are decoded at once at the most, padding included (a longer source comes alone).
-        rows: sources that are decoded at once at the most.
-        waiting: whether there may be more in a group than are decoded at once. A shortlist holds for few sentences.
-    """
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    start = 0
-    while start < len(order):
-        at_once, end = min(rows, max(1, tokens // lengths[order[start]])), start + 1
-        while end < len(order) and (waiting or end - start < at_once):
-            left = len(order) - end
-            more = min(rows, left, tokens // lengths[order[end]])
-            if more >= 2 * at_once and left >= QUEUE * at_once:
-                break
-            end += 1
-        yield order[start:end], at_once
-        start = end
+    def _candidates(self, part: _Part, hypotheses: Sequence[Hypothesis]) -> list[tuple[Candidate, Hypothesis]]:
+        """Returns hypotheses as text, the best first."""
+        if part.demand.phrases:
+            texts = [self._phrases.text(hypothesis.tokens, part.demand) for hypothesis in hypotheses]
+        else:
+            texts = self.tokenizer.decode_target([hypothesis.tokens for hypothesis in hypotheses])
+        utilities: list[float | None] = [None] * len(texts)
+        order = list(range(len(texts)))
+        if self.decode.mbr != "none":
+            sampled = self.decode.search == "sampling"
+            weights = None if sampled else posterior([hypothesis.log_prob for hypothesis in hypotheses])
+            best, expected = choose(texts, self.decode.mbr, weights)
+            utilities = [*expected]
+            order.sort(key=lambda i: (i != best, -expected[i]))
+        elif self.decode.search == "sampling":
+            order.sort(key=lambda i: -hypotheses[i].score)
+        rows = [(texts[i], hypotheses[i], utilities[i]) for i in order]
+        return [(Candidate(text, one.score, one.log_prob, one.tokens, value), one) for text, one, value in rows]

@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 from lines import nasty_lines, random_model
 from seq2seq.cli import merge, progress, score, translate
 from seq2seq.decode import partial, translator
-from seq2seq.decode.translator import Translation, Translator
+from seq2seq.decode.translation import Translation
+from seq2seq.decode.translator import Translator
 from seq2seq.errors import ModelError
 from seq2seq.text.compression import compressed
 from seq2seq.text.lines import read_raw

@@ -14,7 +14,8 @@ from test_attention_weights import build
 from seq2seq.decode import alignment as module
 from seq2seq.decode.alignment import Aligner, Alignment, OutputAligner, Pair, align
 from seq2seq.decode.attention import attention_of_pairs
-from seq2seq.decode.translator import BLANK, Translation, Translator
+from seq2seq.decode.translation import BLANK, Translation
+from seq2seq.decode.translator import Translator
 from seq2seq.model.folder import TrainedModel
 from seq2seq.text.ids import EOS
 

@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 
 from seq2seq.decode.bulk import HOPELESS, BulkTranslation
-from seq2seq.decode.translator import BLANK, Candidate, Translation, Translator
+from seq2seq.decode.translation import BLANK, Candidate, Translation
+from seq2seq.decode.translator import Translator
 from seq2seq.errors import ModelError
 from seq2seq.text.inputs import TextInput
 

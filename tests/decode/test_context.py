@@ -13,7 +13,8 @@ from seq2seq.config import TokenizerSettings, TranslationSettings
 from seq2seq.decode.beam import Hypothesis
 from seq2seq.decode.bulk import BulkTranslation
 from seq2seq.decode.scorer import Scorer
-from seq2seq.decode.translator import EXTRA_LENGTH, Translator
+from seq2seq.decode.searcher import EXTRA_LENGTH
+from seq2seq.decode.translator import Translator
 from seq2seq.files import atomic_folder
 from seq2seq.model.folder import TrainedModel, build_model, save_model
 from seq2seq.text.ids import EOS, Ids
@@ -54,10 +55,10 @@ def translator(folder: Path) -> Translator:
 def echo(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> Translator:
     """The translator, whose search finds the source itself, context included: what it was given shows."""
 
-    def search(sources: list[Ids], n_best: int) -> list[list[Hypothesis]]:
+    def search(sources: list[Ids], demands: object, n_best: int) -> list[list[Hypothesis]]:
         return [[Hypothesis(ids[:-1].tolist(), -1.0, -1.0, False)] for ids in sources]
 
-    monkeypatch.setattr(translator, "_search", search)
+    monkeypatch.setattr(translator.searcher, "search", search)
     return translator
 
 
@@ -77,8 +78,8 @@ def oracle(tokenizer: Tokenizer, lines: list[str], i: int) -> list[int]:
 
 def searched(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> list[Ids]:
     rows: list[Ids] = []
-    real = translator._search
-    monkeypatch.setattr(translator, "_search", lambda ids, n: rows.extend(ids) or real(ids, n))
+    real = translator.searcher.search
+    monkeypatch.setattr(translator.searcher, "search", lambda ids, *more: rows.extend(ids) or real(ids, *more))
     return rows
 
 
@@ -122,7 +123,7 @@ def test_a_translation_is_as_long_as_its_own_source_allows(
     translator: Translator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits: list[int] = []
-    from seq2seq.decode import translator as module
+    from seq2seq.decode import searcher as module
 
     real = module.beam_search
 

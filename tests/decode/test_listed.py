@@ -10,7 +10,7 @@ from conftest import make_pairs, tiny_recipe
 from seq2seq.config import TokenizerSettings, TranslationSettings
 from seq2seq.data.batch import Batch
 from seq2seq.data.lexicon import learn_shortlist
-from seq2seq.decode.beams import Hypothesis
+from seq2seq.decode.constraints import Demand
 from seq2seq.decode.stepper import TransformerStepper
 from seq2seq.decode.translator import Translator
 from seq2seq.errors import ModelError
@@ -132,4 +132,5 @@ def test_asked_for_where_there_is_none(trained: TrainedModel) -> None:
     with pytest.raises(ModelError, match=r"no shortlist \(decode.shortlist\); learn one .*\n  seq2seq-shortlist MODEL"):
         Translator(replace(trained, shortlist=None))
     assert Translator(replace(without(trained), shortlist=None)).translate(LINES[:1])
-    assert isinstance(Translator(trained)._search(trained.tokenizer.encode_source(["dog"]), 1)[0][0], Hypothesis)
+    (found,) = Translator(trained).searcher.search(trained.tokenizer.encode_source(["dog"]), [Demand()], 1)
+    assert not isinstance(found, Exception) and found[0].tokens

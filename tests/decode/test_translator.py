@@ -14,7 +14,8 @@ from conftest import make_pairs, tiny_recipe
 
 from seq2seq.config import TokenizerSettings, TranslationSettings
 from seq2seq.data.batch import Batch
-from seq2seq.decode.translator import EXTRA_LENGTH, Translator, _queues
+from seq2seq.decode.searcher import EXTRA_LENGTH, queues
+from seq2seq.decode.translator import Translator
 from seq2seq.errors import ModelError, RecipeError
 from seq2seq.files import atomic_folder
 from seq2seq.model.folder import TrainedModel, build_model, find_model, load_model, save_model
@@ -107,8 +108,8 @@ def test_any_line_in_is_one_line_out(folder: Path) -> None:
 def test_like_lines_are_translated_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     translator = Translator.load(folder, "cpu")
     searched = []
-    real = translator._search
-    monkeypatch.setattr(translator, "_search", lambda rows, n: searched.extend(rows) or real(rows, n))
+    real = translator.searcher.search
+    monkeypatch.setattr(translator.searcher, "search", lambda rows, *more: searched.extend(rows) or real(rows, *more))
     out = translator.translate(["red dog.", "", "blue cat.", "red dog.", "red dog."])
     assert len(searched) == 2
     assert out[0] == out[3] == out[4]
@@ -126,17 +127,17 @@ def test_splitting_keeps_every_token(folder: Path) -> None:
 
 def fail_for(monkeypatch: pytest.MonkeyPatch, translator: Translator, guilty: list[str], at_once: int = 99) -> None:
     """Lets searches fail that hold a guilty line or too many at once."""
-    real = translator._search_queue
+    real = translator.searcher._search_queue
     ids = [list(row) for row in translator.tokenizer.encode_source(guilty)]
 
-    def search(sources: Any, n: int, n_best: int) -> Any:
+    def search(part: Any, n: int, *more: int) -> Any:
         if n > at_once:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: no room")
-        if any(list(source) in ids for source in sources):
+        if any(list(source) in ids for source, _ in part):
             raise FloatingPointError("not numbers")
-        return real(sources, n, n_best)
+        return real(part, n, *more)
 
-    monkeypatch.setattr(translator, "_search_queue", search)
+    monkeypatch.setattr(translator.searcher, "_search_queue", search)
 
 
 def test_only_the_guilty_lines_fail(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +181,7 @@ def test_errors_hold_no_tensors(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     translator = Translator.load(folder, "cpu")
     seen = []
 
-    def search(sources: Any, n: int, n_best: int) -> Any:
+    def search(part: Any, n: int, *more: int) -> Any:
         tensor = torch.zeros(3)
         seen.append(weakref.ref(tensor))
         try:
@@ -188,7 +189,7 @@ def test_errors_hold_no_tensors(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         except FloatingPointError as error:
             raise ModelError("outside") from error
 
-    monkeypatch.setattr(translator, "_search_queue", search)
+    monkeypatch.setattr(translator.searcher, "_search_queue", search)
     (found,) = translator.translate_each(["red dog."])
     assert isinstance(found.error, ModelError)
     assert [reference() for reference in seen] == [None]
@@ -258,9 +259,9 @@ def test_model_folder_round_trip_and_damage(folder: Path, tmp_path: Path) -> Non
 
 def test_sentences_of_like_length_wait_for_a_place_in_one_queue() -> None:
     lengths = [3] * 100 + [40, 38] + [20] * 5 + [10] * 3
-    queues = list(_queues(lengths, tokens=40, rows=64))
-    assert sorted(i for queue, _ in queues for i in queue) == list(range(len(lengths)))
-    assert [(lengths[queue[0]], at_once) for queue, at_once in queues] == [(40, 1), (20, 2), (10, 4), (3, 13)]
-    assert list(_queues([50], tokens=40, rows=8)) == [([0], 1)]
-    assert list(_queues([], tokens=40, rows=8)) == []
-    assert [at_once for _, at_once in _queues(lengths, tokens=4000, rows=16)] == [16]
+    groups = list(queues(lengths, tokens=40, rows=64))
+    assert sorted(i for queue, _ in groups for i in queue) == list(range(len(lengths)))
+    assert [(lengths[queue[0]], at_once) for queue, at_once in groups] == [(40, 1), (20, 2), (10, 4), (3, 13)]
+    assert list(queues([50], tokens=40, rows=8)) == [([0], 1)]
+    assert list(queues([], tokens=40, rows=8)) == []
+    assert [at_once for _, at_once in queues(lengths, tokens=4000, rows=16)] == [16]

@@ -19,7 +19,8 @@ from seq2seq.decode import partial
 from seq2seq.decode.bulk import BulkTranslation, Tally
 from seq2seq.decode.partial import PartialFile, read_journal
 from seq2seq.decode.shards import Shard, finished_shard, manifest_of, merge, shard_of
-from seq2seq.decode.translator import BLANK, Candidate, Translation, Translator
+from seq2seq.decode.translation import BLANK, Candidate, Translation
+from seq2seq.decode.translator import Translator
 from seq2seq.errors import ModelError
 from seq2seq.text.compression import MARKS, compressed
 from seq2seq.text.inputs import open_text
@@ -122,7 +123,7 @@ def die(source: Path, output: Path, at_once: int, shard: Shard | None, death: tu
     part = output.with_name(f"{output.name}.part")
     if death[1] == "killed" and part.exists():
         journal = part.with_name(f"{part.name}.json")
-        safe = read_journal(journal)["bytes"] if journal.exists() else 0
+        safe = read_journal(journal).bytes if journal.exists() else 0
         unsafe = part.stat().st_size - safe
         os.truncate(part, safe + int(unsafe * min(death[2], 1.0)))
         if death[2] > 1:

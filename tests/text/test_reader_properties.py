@@ -53,7 +53,7 @@ def test_lines_are_those_of_the_rule(stored: Store, content: bytes, suffix: str,
         assert [line for chunk in chunks for line in chunk] == expected
         assert all(0 < len(chunk) <= n_lines for chunk in chunks)
         assert (text.place.lines, text.place.bytes, text.start) == (len(expected), len(content), 0)
-    assert list(forgiving_lines(io.BytesIO(content))) == expected
+    assert list(forgiving_lines(io.BytesIO(content), "text")) == expected
 
 
 @given(nasty_bytes, suffixes)

@@ -11,7 +11,7 @@ from typing import Any
 from bench.options import leave_out, say
 from bench.report import align, ratios, spread
 from bench.translate_plan import TranslatePlan
-from seq2seq.decode.translator import EXTRA_LENGTH
+from seq2seq.decode.searcher import EXTRA_LENGTH
 from seq2seq.errors import Seq2SeqError
 from seq2seq.text.tokenizer import Tokenizer
 

@@ -14,7 +14,8 @@ from bench.marian_model import save_marian
 from bench.plan import RECIPE, SEED, SIZES, Plan, Sizes
 from bench.translate_plan import LINES, TranslatePlan
 from seq2seq.config import TranslationSettings, settings_from_dict
-from seq2seq.decode.translator import EXTRA_LENGTH, Translator
+from seq2seq.decode.searcher import EXTRA_LENGTH
+from seq2seq.decode.translator import Translator
 from seq2seq.errors import DataError, Seq2SeqError
 from seq2seq.files import atomic_folder, write_json
 from seq2seq.model.device import choose_device

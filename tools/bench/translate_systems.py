@@ -12,7 +12,8 @@ from bench.translate_peer import PeerTranslator
 from bench.translate_plan import TranslatePlan
 from seq2seq.cli.common import prepare_torch
 from seq2seq.data.batch import pad_rows
-from seq2seq.decode import translator
+from seq2seq.decode import searcher
+from seq2seq.decode.translator import Translator
 from seq2seq.text.ids import BOS, EOS, PAD, UNK
 
 
@@ -22,8 +23,8 @@ class OurTranslator(Decoding):
     def __init__(self, plan: TranslatePlan, precision: str) -> None:
         prepare_torch(plan.threads)
         if plan.forced:
-            translator.EXTRA_LENGTH = plan.forced  # the longest translation follows from the source otherwise
-        self.translator = translator.Translator.load(plan.model, plan.device, plan.batch_size, **plan.decode(precision))
+            searcher.EXTRA_LENGTH = plan.forced  # the longest translation follows from the source otherwise
+        self.translator = Translator.load(plan.model, plan.device, plan.batch_size, **plan.decode(precision))
         super().__init__(list(plan.limits()), plan.batch_size)
 
     def answer(self, lines: Sequence[str]) -> list[Answer]:

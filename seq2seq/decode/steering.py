@@ -1,0 +1,160 @@
+"""What users ask of translations beside being good: a glossary, forbidden words, text that must come through."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from seq2seq.decode.constraints import Constraints, Demand, Phrase, Pieces
+from seq2seq.decode.protected import Kind, find_protected
+from seq2seq.errors import DataError
+from seq2seq.text.ids import EOS
+from seq2seq.text.lines import is_blank, read_lines
+from seq2seq.text.tokenizer import Tokenizer
+
+Wish = tuple[str, ...]  # texts of which one must stand in a translation
+
+
+@dataclass(frozen=True)
+class Glossary:
+    """Terms and how they must be translated.
+
+    Attributes:
+        terms: for each source term, in lower case, the target terms of which one must stand in a translation.
+    """
+
+    terms: dict[str, Wish]
+
+    @classmethod
+    def read(cls, path: Path) -> "Glossary":
+        """Reads a file with a source term, a tab and a target term on each line; a term may have several lines.
+
+        Raises:
+            DataError: the file cannot be read, or a line is no such row.
+        """
+        terms: dict[str, Wish] = {}
+        for number, line in enumerate(read_lines(path), 1):
+            if is_blank(line):
+                continue
+            source, tab, target = line.partition("\t")
+            if not tab or is_blank(source) or is_blank(target) or "\t" in target:
+                raise DataError(f"{path}:{number}: must be a source term, a tab and a target term")
+            key = " ".join(source.casefold().split())
+            terms[key] = (*terms.get(key, ()), " ".join(target.split()))
+        if not terms:
+            raise DataError(f"{path}: has no terms; each line is a source term, a tab and a target term")
+        return cls(terms)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        longest_first = sorted(self.terms, key=len, reverse=True)
+        terms = "|".join(r"\s+".join(map(re.escape, term.split())) for term in longest_first)
+        return re.compile(rf"(?<!\w)(?:{terms})(?!\w)", re.IGNORECASE)
+
+    def find(self, text: str) -> Iterator[tuple[int, int, Wish]]:
+        """Yields where terms stand in a source, whole words in any case, the longest ones first, and their wishes."""
+        for found in self._pattern.finditer(text):
+            wish = self.terms.get(" ".join(found[0].casefold().split()))
+            if wish:
+                yield found.start(), found.end(), wish
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What is asked of all translations.
+
+    Attributes:
+        glossary: terms and how they must be translated; None: none.
+        forbidden: words, or several with spaces between them, that no translation holds, whatever their case.
+        keep: kinds of text that stand in a translation as often as in its source; see `protected`.
+    """
+
+    glossary: Glossary | None = None
+    forbidden: tuple[str, ...] = ()
+    keep: frozenset[Kind] = field(default_factory=frozenset)
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether anything is asked at all."""
+        return bool(self.glossary or self.forbidden or self.keep)
+
+    @property
+    def forbidden_words(self) -> list[list[str]]:
+        """The words of each of `forbidden`."""
+        return [re.sub(r"[^\w]+", " ", text).split() for text in self.forbidden]
+
+    def wishes(self, source: str) -> tuple[Wish, ...]:
+        """Returns what must stand in the translation of a source, in its order; nothing twice for the same place."""
+        found = list(self.glossary.find(source)) if self.glossary else []
+        if self.keep:
+            taken = [(start, end) for start, end, _ in found]
+            for span in find_protected(source):
+                free = all(span.end <= start or end <= span.start for start, end in taken)
+                if span.kind in self.keep and free:
+                    found.append((span.start, span.end, (span.text,)))
+        return tuple(wish for _, _, wish in sorted(found))
+
+
+PLAIN = Steering()
+
+
+class PhraseBook:
+    """Wishes as tokens, and tokens as text in which they stand letter by letter.
+
+    Args:
+        tokenizer: its target side.
+        pieces: its tokens as text.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, pieces: Pieces) -> None:
+        self._tokenizer, self._pieces = tokenizer, pieces
+        self._reader = Constraints((), EOS, pieces)
+        self._phrases: dict[Wish, Phrase] = {}
+        self._inexact: dict[tuple[int, ...], str] = {}  # ways to write a wish that are not decoded to it
+
+    def demand(self, wishes: Sequence[Wish], prefix: str = "") -> Demand:
+        """Returns what search has to see to.
+
+        Args:
+            wishes: what must stand in a translation.
+            prefix: with what it begins.
+        """
+        begin = self._ids(prefix) if prefix else ()
+        return Demand(begin, tuple(self._phrase(wish) for wish in wishes))
+
+    def text(self, tokens: Sequence[int], demand: Demand) -> str:
+        """Returns the text of a hypothesis."""
+        if not any(way in self._inexact for phrase in demand.phrases for way in phrase.ways):
+            return self._tokenizer.decode_target([tokens])[0]
+        parts, at = [""], 0
+        for start, end in self._reader.spans(demand, tokens):
+            literal = self._inexact.get(tuple(tokens[start:end]))
+            if literal is not None:
+                parts += [self._decode(tokens[at:start]), self._space(tokens[start]) * (start > 0) + literal]
+                at = end
+        return "".join([*parts, self._decode(tokens[at:], behind=at > 0)])
+
+    def _decode(self, tokens: Sequence[int], behind: bool = True) -> str:
+        text = self._tokenizer.decode_target([tokens])[0]
+        return (self._space(tokens[0]) if behind and len(tokens) else "") + text
+
+    def _space(self, token: int) -> str:
+        return " " if self._pieces.texts[token].startswith(" ") else ""
+
+    def _phrase(self, wish: Wish) -> Phrase:
+        if wish not in self._phrases:
+            ways: list[tuple[int, ...]] = []
+            for text in wish:
+                ids = self._ids(text)
+                # Behind a bracket or a sign there is no space.
+                bare = ids[1:] if len(ids) > 1 and self._pieces.texts[ids[0]] == " " else ids
+                ways += [ids, bare]
+                for way in (ids, bare):
+                    if self._tokenizer.decode_target([way])[0] != text:
+                        self._inexact[way] = text
+            self._phrases[wish] = Phrase(tuple(dict.fromkeys(ways)))
+        return self._phrases[wish]
+
+    def _ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer.target_rows([text]).rows[0].tolist()[:-1])
