@@ -31,7 +31,7 @@ _MARKS = string.punctuation + "\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\
 _INNER_LOOP, _INNER_LENGTH = re.compile(r"(.{1,20}?)\1{4,}"), 16
 
 # How often units of so many words stand in a row for that to be a loop; of longer ones as of the longest.
-_WORD_LOOPS = (4, 3, 3, 2)
+_WORD_LOOPS = (3, 3, 2)
 _CHARACTER_LOOPS = (6, 4, 4, 3, 3, 3, 3, 2)
 _SEEN_BEFORE = 0.4  # share of n-grams that have stood before, from which on a text is filled with repetitions ...
 _WORD_GRAM, _CHARACTER_GRAM, _LEAST_GRAMS = 3, 5, 8  # ... n for words and characters, and n-grams of the text

@@ -13,7 +13,8 @@ SOURCE = "Two young men are playing football in front of the old town hall."
 GOOD = "Zwei junge Männer spielen vor dem alten Rathaus Fußball."
 WRONG = {
     "repetition": [
-        "Zwei junge junge junge junge Männer spielen Fußball.",
+        "Zwei junge junge junge Männer spielen Fußball.",
+        "Zwei junge Männer spielen vor dem alten vor dem alten Rathaus Fußball.",
         "Zwei junge Männer, zwei junge Männer, zwei junge Männer spielen Ball.",
         "Zwei Männer spielen vor dem alten Rathaus Fußball vor dem alten Rathaus Fußball.",
         "Der Mann und der Hund und der Mann sind der Mann und der Hund und der Mann und der Hund.",
@@ -51,6 +52,7 @@ def test_what_is_wrong_is_flagged(kind: str, text: str) -> None:
         ("Yes.", "Ja, das stimmt."),
         ("No, no, no, no, no!", "Nein, nein, nein, nein, nein!"),
         ("It is very, very, very good.", "Es ist sehr, sehr, sehr gut."),
+        ("They walk hand in hand from time to time.", "Sie gehen Hand in Hand von Zeit zu Zeit, die, die gehen."),
         ("Ha ha ha ha ha", "哈哈哈哈哈"),
         ("Aaaaaaaaaaaaaaaaaaaaaaah!", "Aaaaaaaaaaaaaaaaaaaaaaah!"),
         ("Contents ........................ 7", "Inhalt ........................... 7"),
