@@ -80,6 +80,14 @@ def test_a_source_that_repeats_less_is_no_excuse() -> None:
     assert kinds("ha ha ha", "ha " * 30) == ["repetition", "too_long"]
 
 
+def test_a_source_that_repeats_something_short_is_no_excuse() -> None:
+    source = "No, no, two young men are playing football in front of the old town hall."
+    assert kinds(source, "Nein, nein, " + GOOD) == []
+    assert kinds(source, "Nein, nein, zwei junge Männer spielen vor dem alten Rathaus vor dem alten Rathaus.") == [
+        "repetition"
+    ]
+
+
 def test_what_was_lost_is_flagged_on_demand() -> None:
     source, translation = "It costs 1,000.5 at 12:30.", "Um 12:30 kostet es 1.000,5."
     assert inspect_output(source, translation) == []
