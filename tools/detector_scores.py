@@ -78,9 +78,10 @@ def bloat(times: float) -> Damage:
 
 DAMAGES: dict[Kind, dict[str, Damage]] = {
     "repetition": {
-        "1 word, 4 times": loop(1, 4, False),
+        "1 word, 3 times": loop(1, 3, False),
         "1 word, 20 times": loop(1, 20, True),
         "2 words, 3 times": loop(2, 3, False),
+        "3 words, twice": loop(3, 2, False),
         "3 words, 6 times": loop(3, 6, True),
         "5 words, twice": loop(5, 2, False),
         "5 words, 10 times": loop(5, 10, True),

@@ -31,7 +31,7 @@ _MARKS = string.punctuation + "\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\
 _INNER_LOOP, _INNER_LENGTH = re.compile(r"(.{1,20}?)\1{4,}"), 16
 
 # How often units of so many words stand in a row for that to be a loop; of longer ones as of the longest.
-_WORD_LOOPS = (4, 3, 3, 2)
+_WORD_LOOPS = (3, 3, 2)
 _CHARACTER_LOOPS = (6, 4, 4, 3, 3, 3, 3, 2)
 _SEEN_BEFORE = 0.4  # share of n-grams that have stood before, from which on a text is filled with repetitions ...
 _WORD_GRAM, _CHARACTER_GRAM, _LEAST_GRAMS = 3, 5, 8  # ... n for words and characters, and n-grams of the text
@@ -153,9 +153,9 @@ class _Side(NamedTuple):
             return 0.0
         return 1 - len(set(zip(*(self.units[i:] for i in range(n)), strict=False))) / total
 
-    def most_times(self) -> int:
-        """Returns how often anything stands in a row; 1 if there is no repetition."""
-        return max((times for _, times in _loops(self.units)), default=1)
+    def repeats(self, period: int, times: int) -> bool:
+        """Says whether something stands in a row nearly so many times, and makes up half of so many units."""
+        return any(n >= max(2, times - 1) and 2 * n * size >= times * period for size, n in _loops(self.units))
 
 
 def _is_spaced(text: str) -> bool:
@@ -167,7 +167,7 @@ def _repetition(source: _Side, translation: _Side) -> Flag | None:
     """Looks for loops and for text that is filled with repetitions, unless the source repeats likewise."""
     what, least = ("characters", _CHARACTER_LOOPS) if translation.by_character else ("words", _WORD_LOOPS)
     for period, times in _loops(translation.units):
-        if times >= least[min(period, len(least)) - 1] and source.most_times() < max(2, times - 1):
+        if times >= least[min(period, len(least)) - 1] and not source.repeats(period, times):
             return Flag("repetition", f"{period} {what} {times} times in a row")
     share = translation.seen_before()
     if share >= _SEEN_BEFORE and source.seen_before() < share / 2:

@@ -84,7 +84,8 @@ def find_protected(text: str) -> list[Span]:
 def lost(source: str, translation: str, separators: Separators = "exact") -> list[str]:
     """Returns what the source protects and the translation does not hold as often, in the order of the source.
 
-    Something is held where the translation has it as a whole: the 5 of a source is not in 15, 5.5 or a URL.
+    Something is held where the translation has it as a whole: the 5 of a source is not in 15, 5.5 or a URL. A number
+    that the translation has in words, as small ones often are, counts as lost.
 
     Args:
         source: raw text.

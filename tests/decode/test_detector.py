@@ -13,7 +13,8 @@ SOURCE = "Two young men are playing football in front of the old town hall."
 GOOD = "Zwei junge Männer spielen vor dem alten Rathaus Fußball."
 WRONG = {
     "repetition": [
-        "Zwei junge junge junge junge Männer spielen Fußball.",
+        "Zwei junge junge junge Männer spielen Fußball.",
+        "Zwei junge Männer spielen vor dem alten vor dem alten Rathaus Fußball.",
         "Zwei junge Männer, zwei junge Männer, zwei junge Männer spielen Ball.",
         "Zwei Männer spielen vor dem alten Rathaus Fußball vor dem alten Rathaus Fußball.",
         "Der Mann und der Hund und der Mann sind der Mann und der Hund und der Mann und der Hund.",
@@ -51,6 +52,7 @@ def test_what_is_wrong_is_flagged(kind: str, text: str) -> None:
         ("Yes.", "Ja, das stimmt."),
         ("No, no, no, no, no!", "Nein, nein, nein, nein, nein!"),
         ("It is very, very, very good.", "Es ist sehr, sehr, sehr gut."),
+        ("They walk hand in hand from time to time.", "Sie gehen Hand in Hand von Zeit zu Zeit, die, die gehen."),
         ("Ha ha ha ha ha", "哈哈哈哈哈"),
         ("Aaaaaaaaaaaaaaaaaaaaaaah!", "Aaaaaaaaaaaaaaaaaaaaaaah!"),
         ("Contents ........................ 7", "Inhalt ........................... 7"),
@@ -76,6 +78,14 @@ def test_a_copy_may_be_right_in_one_language() -> None:
 def test_a_source_that_repeats_less_is_no_excuse() -> None:
     assert kinds("No, no, no, no, no!", "Nein, " * 9 + "nein!") == ["repetition", "too_long"]
     assert kinds("ha ha ha", "ha " * 30) == ["repetition", "too_long"]
+
+
+def test_a_source_that_repeats_something_short_is_no_excuse() -> None:
+    source = "No, no, two young men are playing football in front of the old town hall."
+    assert kinds(source, "Nein, nein, " + GOOD) == []
+    assert kinds(source, "Nein, nein, zwei junge Männer spielen vor dem alten Rathaus vor dem alten Rathaus.") == [
+        "repetition"
+    ]
 
 
 def test_what_was_lost_is_flagged_on_demand() -> None:
