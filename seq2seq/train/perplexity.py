@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from seq2seq.data.batch import TokenBatch
 from seq2seq.data.tokens import TokenStore
+from seq2seq.evaluate.drawing import Picture
 from seq2seq.model.device import Precision, autocast, evaluating
 from seq2seq.model.folder import TrainedGPT
 from seq2seq.text.lines import in_chunks
-from seq2seq.train.pictures import Picture
 from seq2seq.train.samples import written
 from seq2seq.train.task import finite
 

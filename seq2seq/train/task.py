@@ -12,11 +12,11 @@ from seq2seq.data.batch import AnyBatch
 from seq2seq.data.order import Step
 from seq2seq.data.pools import Position
 from seq2seq.errors import DivergedError
+from seq2seq.evaluate.drawing import Picture
 from seq2seq.model.device import Precision
 from seq2seq.model.folder import AnyTrained
 from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train.checkpoint import Checkpoint
-from seq2seq.train.pictures import Picture
 
 
 class Data(Protocol):

@@ -11,13 +11,14 @@ from statistics import fmean
 from seq2seq.data.batch import Batch, cut_by_tokens
 from seq2seq.decode.translator import Translator
 from seq2seq.errors import DataError
+from seq2seq.evaluate.drawing import Picture
 from seq2seq.evaluate.metrics import Metrics, Scores
 from seq2seq.model.device import Precision, autocast, evaluating
 from seq2seq.model.folder import TrainedModel
 from seq2seq.text.context import Document
 from seq2seq.text.ids import Ids
 from seq2seq.text.lines import is_blank
-from seq2seq.train.pictures import Picture, attention_picture, shown_pair
+from seq2seq.train.pictures import attention_picture, shown_pair
 from seq2seq.train.prepare import HeldOut
 from seq2seq.train.task import finite
 

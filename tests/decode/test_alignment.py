@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from conftest import make_pairs
-from test_attention_weights import build
+from tiny_models import build
 
 from seq2seq.decode import alignment as module
 from seq2seq.decode.alignment import Aligner, Alignment, OutputAligner, Pair, align

@@ -1,39 +1,18 @@
 """Attention weights of all layers and heads: compared with torch's own attention with copied weights."""
 
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
-from conftest import make_pairs, tiny_recipe
+from tiny_models import HEADS, LAYERS, PAIRS, build, language_model
 from torch import Tensor, nn
 
-from seq2seq.config import LanguageModelSettings, TokenizerSettings, TranslationSettings
 from seq2seq.decode.attention import Attention, attention_of_pairs, attention_of_text
 from seq2seq.model.attention import MultiHeadAttention
-from seq2seq.model.folder import TrainedGPT, TrainedModel, build_model
-from seq2seq.model.gpt import GPT
+from seq2seq.model.folder import TrainedModel
 from seq2seq.model.layers import DecoderLayer, SelfAttentionLayer
-from seq2seq.text.codecs import CharacterCodec
 from seq2seq.text.ids import BOS
-from seq2seq.text.tokenizer import Tokenizer
-
-PAIRS = make_pairs(60)
-LAYERS, HEADS = 2, 4
-
-
-def build(norm: str = "post", precision: str = "fp32", d_model: int = 32) -> TrainedModel:
-    model = {"layers": LAYERS, "heads": HEADS, "norm": norm, "d_model": d_model}
-    recipe = tiny_recipe(Path("run"), model=model, decode={"precision": precision})
-    settings = TranslationSettings.model_validate(recipe)
-    tokenizer = Tokenizer.train(PAIRS, TokenizerSettings(vocab_size=60))
-    torch.manual_seed(5)
-    trained = TrainedModel(build_model(settings, tokenizer), tokenizer, settings, 100)
-    for parameter in trained.model.parameters():  # large enough that heads differ
-        if parameter.dim() == 1:
-            nn.init.normal_(parameter, mean=0.5, std=0.3)
-    return trained
 
 
 def some_pairs(trained: TrainedModel, n: int = 5) -> tuple[list[Any], list[Any]]:
@@ -107,22 +86,6 @@ def test_prepared_models_look_where_unprepared_ones_do(precision: str) -> None:
         for ours, theirs in zip(kinds_of(a), kinds_of(b), strict=True):
             assert theirs.dtype == torch.float32
             torch.testing.assert_close(ours, theirs, atol=tolerance, rtol=0)
-
-
-def language_model(positions: str) -> TrainedGPT:
-    recipe = {
-        "task": "language_model",
-        "output": "run",
-        "data": {"train": [{"text": "a.txt"}], "valid": {"share": 0.1}},
-        "model": {"layers": 2, "d_model": 16, "heads": 2, "context": 12, "dropout": 0.0, "positions": positions},
-    }
-    settings = LanguageModelSettings.model_validate(recipe)
-    tokenizer = Tokenizer([CharacterCodec.train(["abcdefgh "], 100, 1.0, []).content], "characters")
-    torch.manual_seed(3)
-    model = GPT(settings.model, tokenizer.target_vocab_size)
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.3)
-    return TrainedGPT(model, tokenizer, settings)
 
 
 def test_a_language_models_weights_are_torchs() -> None:

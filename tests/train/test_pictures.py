@@ -12,11 +12,12 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from seq2seq.config import TokenizerSettings, TranslationSettings
+from seq2seq.evaluate import drawing
+from seq2seq.evaluate.drawing import CELL, colours
 from seq2seq.model.folder import TrainedModel, build_model
 from seq2seq.text.tokenizer import Tokenizer
-from seq2seq.train import pictures
 from seq2seq.train.monitor import MAX_BINS, Monitor
-from seq2seq.train.pictures import CELL, MAX_TOKENS, WELL_SHOWN, attention_picture, colours, draw_attention, shown_pair
+from seq2seq.train.pictures import MAX_TOKENS, WELL_SHOWN, attention_picture, draw_attention, shown_pair
 from seq2seq.train.prepare import HeldOut
 
 PAIRS = make_pairs(200)
@@ -34,9 +35,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
 @pytest.fixture
 def bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without fonts."""
-    monkeypatch.setattr(pictures, "FONTS", ())
-    monkeypatch.setattr(pictures, "_font", pictures._font.__wrapped__)
-    monkeypatch.setattr(pictures, "_installed_font", pictures._installed_font.__wrapped__)
+    monkeypatch.setattr(drawing, "FONTS", ())
+    monkeypatch.setattr(drawing, "font", drawing.font.__wrapped__)
+    monkeypatch.setattr(drawing, "installed_font", drawing.installed_font.__wrapped__)
 
 
 def lightness(colour: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
