@@ -168,6 +168,14 @@ def test_text_is_cut_anew_with_its_context(folder: Path) -> None:
     assert sorted(map(read, cut)) == sorted(map(read, expected(2, 2000)))
 
 
+@pytest.mark.parametrize("text", [False, True])
+def test_shortlists_are_learnt_from_sentences_alone(folder: Path, text: bool) -> None:
+    store = stored(settings(folder), text=text)
+    sources, targets = store.rows(3, 60, TOKENIZER)
+    found = [(source.tolist(), target.tolist()) for source, target in zip(sources.rows, targets.rows, strict=True)]
+    assert found == expected(0)[3:60]
+
+
 def test_noise_spares_the_context(folder: Path) -> None:
     data = settings(folder, noise={"no_final_punctuation": 1.0})
     variation = Variation(TOKENIZER, data, 0.0, 3)

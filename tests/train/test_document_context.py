@@ -119,3 +119,12 @@ def test_a_model_without_separator_cannot_learn_context(runs: list[Path], tmp_pa
         train(load(recipe, *tuned, f"train.init_from={runs[0]}"), CPU)
     train(load(recipe, *tuned, f"train.init_from={runs[1]}", "data.context=3"), CPU)
     assert Translator.load(tmp_path / "tuned", "cpu").context == 3
+
+
+def test_context_goes_with_a_shortlist(runs: list[Path], tmp_path: Path) -> None:
+    more = ["train.shortlist=true", "decode.shortlist=true", f"train.init_from={runs[1]}", "train.max_steps=2"]
+    recipe = runs[0].parent / "recipe.yaml"
+    train(load(recipe, *more, "train.learning_rate=1e-5", "data.context=1", f"output={tmp_path / 'run'}"), CPU)
+    lines, references = (list(side) for side in zip(*TEST, strict=True))
+    translator = Translator.load(tmp_path / "run", "cpu")
+    assert translator.shortlist and translator.translate(lines) == references
