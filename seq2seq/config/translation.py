@@ -50,7 +50,7 @@ class DataSettings(AnyDataSettings):
     tags: bool = False
     """Whether a token for the target language stands in front of each source: one model for several directions."""
     context: int = Field(default=0, ge=0)
-    """Sentences of the same document that stand in front of each source, a separator behind each; 0: none."""
+    """Sentences before a source, of the same document, that stand in front of it, a separator behind each; 0: none."""
     temperature: float = Field(default=1.0, ge=1)
     """T in the share of each corpus, (weight * pairs)^(1/T): above 1 small corpora come more often, large ones less."""
     drop_duplicates: bool = False

@@ -201,6 +201,8 @@ def _tokenizer_facts(tokenizer: Tokenizer, folder: Path) -> dict[str, str]:
     }
     if tokenizer.languages:
         facts["tags"] = ", ".join(tokenizer.languages)
+    if tokenizer.separator:
+        facts["separator"] = f"id {tokenizer.separator}, behind each sentence of a context (data.context)"
     return facts
 
 

@@ -145,15 +145,15 @@ def test_lines_that_are_left_out_as_bad_end_a_document(folder: Path) -> None:
 
 def test_text_is_cut_anew_with_its_context(folder: Path) -> None:
     """Of a store of text the ids are the same without variation; sampled, source and context read the same."""
-    data = settings(folder)
+    data = settings(folder, max_length=2000)  # sampled, no context is too long
     store = stored(data, text=True)
-    assert store.source_lengths.tolist() == [len(source) for source, _ in expected(2)]
+    assert store.source_lengths.tolist() == [len(source) for source, _ in expected(2, 2000)]
     plain = StoredPools([store], 3, 50, variation=Variation(TOKENIZER, data, 0.0, 3))
     found, position = [], Position()
     for _ in range(plain.pools_per_epoch):
         pool, position = plain.pool(position)
         found += of_pool(pool)
-    assert sorted(found) == sorted(expected(2))
+    assert sorted(found) == sorted(expected(2, 2000))
     sampled = StoredPools([store], 3, 1000, variation=Variation(TOKENIZER, data, 0.4, 3)).pool(Position())[0]
     cut = of_pool(sampled)
     assert cut != of_pool(
@@ -165,7 +165,15 @@ def test_text_is_cut_anew_with_its_context(folder: Path) -> None:
         ids = [[int(i) for i in part.split()] for part in parts]
         return tuple(TOKENIZER.decode_target([[i for i in part if i != TOKENIZER.separator] for part in ids]))
 
-    assert sorted(map(read, cut)) == sorted(map(read, expected(2)))
+    assert sorted(map(read, cut)) == sorted(map(read, expected(2, 2000)))
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_shortlists_are_learnt_from_sentences_alone(folder: Path, text: bool) -> None:
+    store = stored(settings(folder), text=text)
+    sources, targets = store.rows(3, 60, TOKENIZER)
+    found = [(source.tolist(), target.tolist()) for source, target in zip(sources.rows, targets.rows, strict=True)]
+    assert found == expected(0)[3:60]
 
 
 def test_noise_spares_the_context(folder: Path) -> None:
