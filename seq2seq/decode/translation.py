@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from seq2seq.decode.detector import Flag
 from seq2seq.text.lines import one_line
 
 
@@ -40,6 +41,8 @@ class Translation:
         parts: pieces that the line was split into because it was longer than any source the model was trained on.
         truncated: whether the best translation had to be ended at the longest length allowed.
         error: why there is no translation, the text being empty.
+        flags: what seems wrong with it, if somebody has looked.
+        retried: whether it seemed wrong, and was tried again.
     """
 
     text: str
@@ -47,6 +50,8 @@ class Translation:
     parts: int = 1
     truncated: bool = False
     error: Exception | None = None
+    flags: tuple[Flag, ...] = ()
+    retried: bool = False
 
     @property
     def reason(self) -> str:
@@ -66,6 +71,8 @@ class Translation:
         }
         if self.error is not None:
             record["error"] = self.reason
+        if self.retried:
+            record |= {"flags": {flag.kind: flag.detail for flag in self.flags}, "retried": True}
         if n_best > 1:
             record["n_best"] = [candidate.record() for candidate in self.candidates]
         return record

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from seq2seq.config import DecodeSettings
 from seq2seq.decode.beams import Hypothesis
 from seq2seq.decode.constraints import Demand
 from seq2seq.decode.context import Passage, encode, last, passages
+from seq2seq.decode.guard import Guard, second_try
 from seq2seq.decode.mbr import choose, posterior
 from seq2seq.decode.searcher import Found, Searcher
 from seq2seq.decode.steering import PLAIN, PhraseBook, Steering
@@ -50,6 +52,8 @@ class Translator:
         target_language: what a model of several languages translates into; None: `data.target_language`.
         others: models whose probabilities are averaged with its own.
         steering: what is asked of all translations.
+        guard: whether translations that seem wrong are flagged, and tried once more; see `guard`.
+        seed: of samples; None: that of the recipe.
 
     Attributes:
         context: lines in front of a line that it is translated with, if they are of the same document.
@@ -70,6 +74,8 @@ class Translator:
         target_language: str | None = None,
         others: Sequence[TrainedModel] = (),
         steering: Steering = PLAIN,
+        guard: bool = False,
+        seed: int | None = None,
     ) -> None:
         self.trained = trained
         self.language = trained.target_language(target_language)
@@ -80,7 +86,17 @@ class Translator:
         self.steering = steering
         if steering.is_needed and (self.decode.search == "sampling" or self.decode.beam_groups > 1):
             raise Seq2SeqError("a glossary, forbidden words and text to keep need plain beam search")
-        self.searcher = Searcher([trained, *others], batch_size, steering.forbidden_words)
+        self.searcher = Searcher([trained, *others], batch_size, steering.forbidden_words, seed)
+        self.guard = None
+        if guard:
+            same = self.language == self.source_language
+            self.guard = Guard(same_language=same, protect="exact" if "number" in steering.keep else "any")
+
+    @cached_property
+    def _second(self) -> Searcher:
+        """What tries again that seems wrong."""
+        first = self.searcher
+        return Searcher(first.models, first.batch_size, first.forbidden, first.seed, second_try(self.decode))
 
     @cached_property
     def _phrases(self) -> PhraseBook:
@@ -95,6 +111,8 @@ class Translator:
         target_language: str | None = None,
         others: Sequence[str | Path] = (),
         steering: Steering = PLAIN,
+        guard: bool = False,
+        seed: int | None = None,
         **decode: Any,
     ) -> "Translator":
         """Loads a model folder, or the best model of a run folder.
@@ -106,6 +124,8 @@ class Translator:
             target_language: see the class.
             others: folders of models that translate together with it.
             steering: see the class.
+            guard: see the class.
+            seed: see the class.
             **decode: replaces decode settings of the recipe, such as `beam_size=1`; unknown names are errors.
 
         Raises:
@@ -116,7 +136,7 @@ class Translator:
         models = [load_model(find_model(Path(each)), choose_device(device), decode) for each in (path, *others)]
         for model in models:
             model.prepare()
-        return cls(models[0], batch_size, target_language, models[1:], steering)
+        return cls(models[0], batch_size, target_language, models[1:], steering, guard, seed)
 
     def translate(self, lines: Sequence[str]) -> list[str]:
         """Returns one translation for each line; of a model with context the lines are a text."""
@@ -166,21 +186,27 @@ class Translator:
         unique = list(dict.fromkeys(row for row in rows if not is_blank(row.passage.line)))
         encoded = encode(self.trained, [row.passage for row in unique], self.language)
         parts = [self._asked(row, ids) for row, ids in zip(unique, encoded, strict=True)]
-        flat = [part for of_line in parts for part in of_line]
         self.searcher.tell = self.tell
-        found = iter(self._search(flat, n_best))
-        translations = {
-            row: self._join(of_line, [next(found) for _ in of_line], n_best)
-            for row, of_line in zip(unique, parts, strict=True)
-        }
+        found = self._search(self.searcher, parts, n_best)
+        if self.guard:
+            lines = [row.passage.line for row in unique]
+            found = self.guard.guarded(
+                lines, found, lambda wrong: self._search(self._second, [parts[i] for i in wrong], n_best)
+            )
+        translations = dict(zip(unique, found, strict=True))
         return [translations.get(row, BLANK) for row in rows]
 
-    def _search(self, parts: Sequence[_Part], n_best: int) -> list[Found]:
-        """Returns the hypotheses for each part, or those among which minimum Bayes risk chooses."""
-        decode = self.decode
+    def _search(self, searcher: Searcher, lines: Sequence[Sequence[_Part]], n_best: int) -> list[Translation]:
+        """Returns a translation of each line, which has one part or several."""
+        parts = [part for of_line in lines for part in of_line]
+        n_hypotheses, decode = n_best, searcher.decode
         if decode.mbr != "none":
-            n_best = decode.candidates if decode.search == "sampling" else min(decode.candidates, decode.beam_size)
-        return self.searcher.search([part.ids for part in parts], [part.demand for part in parts], n_best)
+            n_hypotheses = decode.candidates
+            if decode.search == "beam":
+                n_hypotheses = min(decode.candidates, decode.beam_size)
+        hypotheses = searcher.search([part.ids for part in parts], [part.demand for part in parts], n_hypotheses)
+        found = iter(hypotheses)
+        return [self._join(searcher, of_line, [next(found) for _ in of_line], n_best) for of_line in lines]
 
     def _asked(self, row: _Row, ids: Ids) -> list[_Part]:
         """Returns a line as search sees it."""
@@ -228,13 +254,13 @@ class Translator:
             ids = ids[cut:]
         return [*parts, np.concatenate([tag, ids])]
 
-    def _join(self, parts: Sequence[_Part], found: Sequence[Found], n_best: int) -> Translation:
+    def _join(self, searcher: Searcher, parts: Sequence[_Part], found: Sequence[Found], n_best: int) -> Translation:
         """Makes one translation of the hypotheses for the parts of a line."""
         chosen: list[list[tuple[Candidate, Hypothesis]]] = []
         for part, hypotheses in zip(parts, found, strict=True):
             if isinstance(hypotheses, Exception):
                 return Translation("", [], len(found), error=hypotheses)
-            chosen.append(self._candidates(part, hypotheses))
+            chosen.append(self._candidates(searcher.decode, part, hypotheses))
         if len(chosen) == 1:
             candidates = [candidate for candidate, _ in chosen[0]]
             return Translation(candidates[0].text, candidates[:n_best], truncated=chosen[0][0][1].truncated)
@@ -242,11 +268,13 @@ class Translator:
         text = " ".join(candidate.text for candidate, _ in best if candidate.text)
         tokens = [token for _, hypothesis in best for token in hypothesis.tokens]
         log_prob = sum(hypothesis.log_prob for _, hypothesis in best)
-        score = log_prob / self.searcher.penalty(len(tokens) + len(best))
+        score = log_prob / searcher.penalty(len(tokens) + len(best))
         truncated = any(hypothesis.truncated for _, hypothesis in best)
         return Translation(text, [Candidate(text, score, log_prob, tokens)], len(parts), truncated)
 
-    def _candidates(self, part: _Part, hypotheses: Sequence[Hypothesis]) -> list[tuple[Candidate, Hypothesis]]:
+    def _candidates(
+        self, decode: DecodeSettings, part: _Part, hypotheses: Sequence[Hypothesis]
+    ) -> list[tuple[Candidate, Hypothesis]]:
         """Returns hypotheses as text, the best first."""
         if part.demand.phrases:
             texts = [self._phrases.text(hypothesis.tokens, part.demand) for hypothesis in hypotheses]
@@ -254,13 +282,13 @@ class Translator:
             texts = self.tokenizer.decode_target([hypothesis.tokens for hypothesis in hypotheses])
         utilities: list[float | None] = [None] * len(texts)
         order = list(range(len(texts)))
-        if self.decode.mbr != "none":
-            sampled = self.decode.search == "sampling"
+        if decode.mbr != "none":
+            sampled = decode.search == "sampling"
             weights = None if sampled else posterior([hypothesis.log_prob for hypothesis in hypotheses])
-            best, expected = choose(texts, self.decode.mbr, weights)
+            best, expected = choose(texts, decode.mbr, weights)
             utilities = [*expected]
             order.sort(key=lambda i: (i != best, -expected[i]))
-        elif self.decode.search == "sampling":
+        elif decode.search == "sampling":
             order.sort(key=lambda i: -hypotheses[i].score)
         rows = [(texts[i], hypotheses[i], utilities[i]) for i in order]
         return [(Candidate(text, one.score, one.log_prob, one.tokens, value), one) for text, one, value in rows]
