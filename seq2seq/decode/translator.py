@@ -92,6 +92,11 @@ class Translator:
             same = self.language == self.source_language
             self.guard = Guard(same_language=same, protect="exact" if "number" in steering.keep else "any")
 
+    @property
+    def most(self) -> int:
+        """Translations of a line that are looked at, which is the most that can be asked for."""
+        return self.decode.candidates if self.decode.search == "sampling" else self.decode.beam_size
+
     @cached_property
     def _second(self) -> Searcher:
         """What tries again that seems wrong."""
