@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seq2seq.decode.beams import NEVER, Beams, Hypothesis, LengthPenalty, Sentence
-from seq2seq.decode.constraints import Constraints
+from seq2seq.decode.constraints import Constraints, Waived
 from seq2seq.decode.continuations import (
     Continuations,
     best_continuations,
@@ -141,7 +141,7 @@ def beam_search(
         if best.scores[..., 0].isnan().any():  # NaN sorts above all numbers
             raise FloatingPointError("the model's log-probabilities are not numbers")
         ends = best.tokens == eos  # [B, G, 2S]
-        _end(stepper, search, beams, best, ends & (best.scores > NEVER))
+        _end(stepper, search, beams, best, ends & (best.scores > NEVER), constraints)
         on = ends.byte().argsort(dim=2, stable=True)[..., :size]  # those that go on, best first
         going_on = (best.scores.masked_fill(ends, NEVER), best.parents, best.tokens)
         scores, parents, next_tokens = (t.gather(2, on).flatten(1) for t in going_on)  # [B, K]
@@ -150,7 +150,7 @@ def beam_search(
         done = [
             i
             for i, sentence in enumerate(beams.sentences)
-            if sentence.is_done(alive[i], search.enough, search.n_best, search.penalty)
+            if sentence.is_done(alive[i], _enough(search, constraints, i), search.n_best, search.penalty)
         ]
         rows, places = beams.replace(done, waiting, parents)
         stepper.reorder(rows)
@@ -160,6 +160,13 @@ def beam_search(
         if refill and places:
             refill(places)
     return [sorted(sentence.finished, key=lambda h: -h.score)[: search.n_best] for sentence in everyone]
+
+
+def _enough(search: Search, constraints: Constraints | None, place: int) -> int:
+    """Returns how many hypotheses end before a sentence is done: with phrases only some have all of them."""
+    if constraints is None or not (phrases := constraints.phrases(place)):
+        return search.enough
+    return max(search.n_best, math.ceil(search.enough / (phrases + 1)))
 
 
 def _look(
@@ -190,7 +197,14 @@ def _look(
     return best
 
 
-def _end(stepper: Stepper, search: Search, beams: Beams, best: Continuations, ends: Tensor) -> None:
+def _end(
+    stepper: Stepper,
+    search: Search,
+    beams: Beams,
+    best: Continuations,
+    ends: Tensor,
+    constraints: Constraints | None,
+) -> None:
     """Keeps the hypotheses that end among the best of each group; ends: [B, G, 2S]."""
     coverage = torch.zeros(beams.scores.shape)  # [B, K]
     if search.coverage_penalty:
@@ -198,7 +212,10 @@ def _end(stepper: Stepper, search: Search, beams: Beams, best: Continuations, en
     for i, group, k in ends[..., : beams.group_size].nonzero().tolist():
         parent, log_prob = best.parents[i, group, k], float(best.scores[i, group, k])
         tokens = beams.written(i, parent)
-        score = log_prob / search.penalty(len(tokens) + 1) + search.coverage_penalty * float(coverage[i, parent])
+        row = i * search.beam_size + int(parent)
+        waived = constraints.waived(row) if constraints else Waived()
+        score = (log_prob - waived.log_prob) / search.penalty(len(tokens) + 1 - waived.tokens)
+        score += search.coverage_penalty * float(coverage[i, parent])
         beams.sentences[i].end(tokens, log_prob, score)
 
 

@@ -18,7 +18,8 @@ class Hypothesis:
     Attributes:
         tokens: ids without bos and eos.
         log_prob: summed log-probability of all tokens including eos (unless `forced_end_counts` forbids it), in nats.
-        score: `log_prob` divided by the length penalty of the length including eos.
+        score: `log_prob` divided by the length penalty of the length including eos, plus the coverage penalty; tokens
+            of required phrases behind their first ones do not count.
         truncated: whether it had to end because it had reached the longest length allowed.
     """
 

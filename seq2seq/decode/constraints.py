@@ -58,8 +58,13 @@ class Pieces:
     ends: Sequence[bool] = field(init=False)  # whether a word may begin behind it without a space
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "begins", [not text[:1].isalnum() for text in self.texts])
-        object.__setattr__(self, "ends", [not text[-1:].isalnum() for text in self.texts])
+        object.__setattr__(self, "begins", [not _is_of_word(text[:1]) for text in self.texts])
+        object.__setattr__(self, "ends", [not _is_of_word(text[-1:]) for text in self.texts])
+
+
+def _is_of_word(char: str) -> bool:
+    """Says whether a character is a part of a word that goes on beside it: not where words have no spaces."""
+    return char.isalnum() and not ("\u0e00" <= char <= "\u0eff" or "\u3040" <= char <= "\u9fff")
 
 
 class _State(NamedTuple):
@@ -80,6 +85,34 @@ class _State(NamedTuple):
     open: int = 0
     ends: bool = True
     word: tuple[str, ...] = ("",)
+
+
+class Waived(NamedTuple):
+    """Tokens that do not count in comparisons.
+
+    Attributes:
+        tokens: how many.
+        log_prob: their log-probability, in nats.
+        begun_tokens: those of the phrase that a hypothesis is within, which may still be given up; counted above too.
+        begun_log_prob: theirs.
+    """
+
+    tokens: int = 0
+    log_prob: float = 0.0
+    begun_tokens: int = 0
+    begun_log_prob: float = 0.0
+
+    def plus(self, log_prob: float) -> "Waived":
+        """Returns this and one token more."""
+        return Waived(self.tokens + 1, self.log_prob + log_prob, self.begun_tokens + 1, self.begun_log_prob + log_prob)
+
+    def settled(self) -> "Waived":
+        """Returns this when the phrase has come to its end."""
+        return Waived(self.tokens, self.log_prob)
+
+    def given_up(self) -> "Waived":
+        """Returns this when the phrase has been left unfinished: its tokens count as all others do."""
+        return Waived(self.tokens - self.begun_tokens, self.log_prob - self.begun_log_prob)
 
 
 class Constraints:
@@ -106,33 +139,47 @@ class Constraints:
         self._closing, self._going_on = begins.nonzero()[:, 0], (~begins).nonzero()[:, 0]
         self._beam_size = self._begun = 0
         self._rows: list[tuple[Demand, _State]] = []
+        self._waived: list[Waived] = []  # of each row
+        self._costs: list[
+            dict[int, float]
+        ] = []  # of each row: log-probabilities of tokens that are waived if they come
         self._new: set[int] = set()  # rows whose next token is the one in front of the sentence
 
     def start(self, beam_size: int, sentences: int) -> None:
         """Prepares `beam_size` rows for each of the first sentences."""
         self._beam_size, self._begun = beam_size, 0
-        self._rows = [(Demand(), _State())] * (beam_size * sentences)
+        n = beam_size * sentences
+        self._rows, self._waived = [(Demand(), _State())] * n, [Waived()] * n
+        self._costs = [{} for _ in range(n)]
         self.refill(range(sentences))
 
     def refill(self, places: Iterable[int]) -> None:
         """Puts the next sentences in some places."""
         for place in places:
             for row in range(place * self._beam_size, (place + 1) * self._beam_size):
-                self._rows[row] = self.demands[self._begun], _State()
+                self._rows[row], self._waived[row] = (self.demands[self._begun], _State()), Waived()
+                self._costs[row] = {}
                 self._new.add(row)
             self._begun += 1
 
     def reorder(self, rows: Tensor) -> None:
         """Makes row i what row rows[i] was."""
-        self._rows = [self._rows[row] for row in rows.tolist()]
+        parents = rows.tolist()
+        self._rows = [self._rows[row] for row in parents]
+        self._waived = [self._waived[row] for row in parents]
+        self._costs = [self._costs[row] for row in parents]
 
     def step(self, tokens: Tensor) -> None:
         """Appends a token to each row, [N] int64."""
         for row, token in enumerate(tokens.tolist()):
             if row not in self._new:
                 demand, state = self._rows[row]
-                self._rows[row] = demand, self._after(demand, state, token)
+                after = self._after(demand, state, token)
+                if demand.phrases:
+                    self._waived[row] = self._waived_after(row, token, state)
+                self._rows[row] = demand, after
         self._new.clear()
+        self._costs = [{} for _ in self._rows]
 
     @contextmanager
     def exempt(self, log_probs: Tensor, lengths: Sequence[int]) -> Iterator[None]:
@@ -176,7 +223,30 @@ class Constraints:
         demand, state = self._rows[row]
         return self._wanted(demand, state) if state.read >= len(demand.prefix) else []
 
-    def stages(self, place: int) -> int:
+    def waived(self, row: int) -> "Waived":
+        """Returns what does not count in a comparison of a row with others."""
+        return self._waived[row]
+
+    def waive(self, row: int, token: int, log_prob: float) -> float:
+        """Returns what a token adds to a row's score where it is compared with others.
+
+        Behind its first token a phrase is what was asked for, and no choice: how improbable it is says nothing about
+        the hypothesis. If it counted, a long address would outweigh all words around it.
+        """
+        demand, state = self._rows[row]
+        if not any(demand.phrases[p].ways[w][n] == token for p, w, n in state.begun):
+            return log_prob
+        self._costs[row][token] = log_prob
+        return 0.0
+
+    def _waived_after(self, row: int, token: int, before: _State) -> Waived:
+        found = self._waived[row]
+        if before.open:
+            found = found.settled() if self._pieces.begins[token] else found.given_up()
+        cost = self._costs[row].get(token)  # None: it does not go on with a phrase
+        return found.given_up() if cost is None else found.plus(cost)
+
+    def phrases(self, place: int) -> int:
         """Returns how many phrases the hypotheses in a place must have."""
         return len(self._rows[place * self._beam_size][0].phrases)
 
@@ -246,7 +316,7 @@ class Constraints:
         if whole:
             phrase = -max(whole)[1]
             met, begun = met | 1 << phrase, []
-            opened = 0 if self._pieces.ends[token] else 1 << phrase
+            opened = 1 << phrase
         return _State(state.read + 1, met, tuple(begun), opened, self._pieces.ends[token], word)
 
     def _words(self, words: tuple[str, ...], token: int) -> tuple[str, ...]:

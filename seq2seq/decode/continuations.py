@@ -86,7 +86,7 @@ def guided_continuations(
     """
     beam_size = scores.shape[1]
     for place in range(len(scores)):
-        if not (stages := 2 * constraints.stages(place)):
+        if not (stages := 2 * constraints.phrases(place)):
             continue
         ending: list[_Candidate] = []
         by_stage: dict[int, list[_Candidate]] = defaultdict(list)
@@ -106,6 +106,7 @@ def guided_continuations(
 
 
 class _Candidate(NamedTuple):
+    rank: float
     score: float
     parent: int
     token: int
@@ -113,18 +114,19 @@ class _Candidate(NamedTuple):
 
 def _candidates(place: int, scores: Tensor, log_probs: Tensor, constraints: Constraints) -> set[_Candidate]:
     """Returns the best continuations of each beam of a sentence, and those that bring it on with its phrases."""
-    beam_size = len(scores)
-    top, tokens = largest(log_probs, min(2 * beam_size, log_probs.shape[1]))  # [K, 2K]
-    found = set()
+    first = place * len(scores)
+    top, tokens = largest(log_probs, min(2 * len(scores), log_probs.shape[1]))  # [K, 2K]
+    found: set[_Candidate] = set()
     for beam, (score, row, ids) in enumerate(zip(scores.tolist(), top.tolist(), tokens.tolist(), strict=True)):
         if score == NEVER:
             continue
-        found |= {_Candidate(score + more, beam, token) for more, token in zip(row, ids, strict=True) if more > NEVER}
-        wanted = constraints.wanted(place * beam_size + beam)
-        more_of = log_probs[beam, wanted].tolist()
-        found |= {
-            _Candidate(score + more, beam, token) for more, token in zip(more_of, wanted, strict=True) if more > NEVER
-        }
+        wanted = constraints.wanted(first + beam)
+        more_of = dict(zip([*ids, *wanted], [*row, *log_probs[beam, wanted].tolist()], strict=True))
+        base = score - constraints.waived(first + beam).log_prob
+        for token, more in more_of.items():
+            if more > NEVER:
+                rank = base + constraints.waive(first + beam, token, more)
+                found.add(_Candidate(rank, score + more, beam, token))
     return found
 
 
@@ -137,7 +139,8 @@ def _spread(items: Sequence[_Candidate], n: int) -> list[_Candidate]:
 
 def _put(best: Continuations, place: int, chosen: Sequence[_Candidate]) -> None:
     best.scores[place] = NEVER
-    for tensor, values in zip(best, zip(*chosen, strict=True), strict=True):
+    columns = list(zip(*chosen, strict=True))[1:]
+    for tensor, values in zip(best, columns, strict=True):
         room = tensor[place, 0]
         room[: len(values)] = torch.tensor(values, dtype=room.dtype, device=room.device)
 

@@ -42,7 +42,9 @@ class Glossary:
             if not tab or is_blank(source) or is_blank(target) or "\t" in target:
                 raise DataError(f"{path}:{number}: must be a source term, a tab and a target term")
             key = " ".join(source.casefold().split())
-            terms[key] = (*terms.get(key, ()), " ".join(target.split()))
+            term = " ".join(target.split())
+            # A sentence may begin with it.
+            terms[key] = tuple(dict.fromkeys([*terms.get(key, ()), term, term[0].upper() + term[1:]]))
         if not terms:
             raise DataError(f"{path}: has no terms; each line is a source term, a tab and a target term")
         return cls(terms)
@@ -138,11 +140,14 @@ class PhraseBook:
         for start, end in self._reader.spans(demand, tokens):
             literal = self._inexact.get(tuple(tokens[start:end]))
             if literal is not None:
-                parts += [self._decode(tokens[at:start]), self._space(tokens[start]) * (start > 0) + literal]
+                parts += [
+                    self._decode(tokens[at:start], behind=at > 0),
+                    self._space(tokens[start]) * (start > 0) + literal,
+                ]
                 at = end
         return "".join([*parts, self._decode(tokens[at:], behind=at > 0)])
 
-    def _decode(self, tokens: Sequence[int], behind: bool = True) -> str:
+    def _decode(self, tokens: Sequence[int], behind: bool) -> str:
         text = self._tokenizer.decode_target([tokens])[0]
         return (self._space(tokens[0]) if behind and len(tokens) else "") + text
 

@@ -53,13 +53,17 @@ def stop_behind(monkeypatch: pytest.MonkeyPatch, chunks: int, stop: Any) -> None
     real = Translator.translate_each
 
     def translate_each(
-        self: Translator, lines: Sequence[str], n_best: int = 1, before: Sequence[str] = ()
+        self: Translator,
+        lines: Sequence[str],
+        n_best: int = 1,
+        before: Sequence[str] = (),
+        prefixes: Sequence[str] = (),
     ) -> list[Translation]:
         nonlocal chunks
         chunks -= 1
         if chunks < 0:
             stop()
-        return real(self, lines, n_best, before)
+        return real(self, lines, n_best, before, prefixes)
 
     monkeypatch.setattr(Translator, "translate_each", translate_each)
 

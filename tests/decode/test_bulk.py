@@ -20,7 +20,9 @@ class Capitals:
     tell: Any = None
     context = 0
 
-    def translate_each(self, lines: Sequence[str], n_best: int, before: Sequence[str]) -> list[Translation]:
+    def translate_each(
+        self, lines: Sequence[str], n_best: int, before: Sequence[str], prefixes: Sequence[str]
+    ) -> list[Translation]:
         self.tell(0.5)
         return [self.translate(line) for line in lines]
 

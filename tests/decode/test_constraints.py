@@ -49,6 +49,17 @@ def holds(tokens: Sequence[int], phrases: Sequence[Phrase]) -> bool:
     return any(sum(map(len, chosen)) == len(frozenset().union(*chosen)) for chosen in itertools.product(*places))
 
 
+def compared(stepper: TableStepper, sentence: int, demand: Demand, tokens: list[int]) -> float:
+    """The score of a hypothesis, in which of each phrase only the first token counts."""
+    ids = [*tokens, EOS]
+    spans = Constraints([demand], EOS, PIECES).spans(demand, tokens)
+    free = {i for start, end in spans for i in range(start + 1, end)}
+    log_prob = sum(
+        float(stepper.log_probs(sentence, (BOS, *ids[:t]))[ids[t]]) for t in range(len(ids)) if t not in free
+    )
+    return log_prob / LengthPenalty()(len(ids) - len(free))
+
+
 @pytest.mark.parametrize(
     "phrases",
     [
@@ -68,7 +79,11 @@ def test_a_wide_beam_finds_the_best_that_holds_the_phrases(phrases: list[list[tu
         stepper = TableStepper(sentences=2, seed=seed)
         found = run(stepper, Search(4**LONGEST, 10), [demand, Demand()])
         for sentence, asked in enumerate((demand, Demand())):
-            rows = [row for row in exhaustive(stepper, sentence, LengthPenalty()) if holds(row[1], asked.phrases)][:10]
+            rows = sorted(
+                ((compared(stepper, sentence, asked, row[1]), row[1])
+                 for row in exhaustive(stepper, sentence, LengthPenalty()) if holds(row[1], asked.phrases)),
+                reverse=True,
+            )[:10]  # fmt: skip
             assert [h.tokens for h in found[sentence]] == [tokens for _, tokens in rows]
             assert [h.score for h in found[sentence]] == pytest.approx([score for score, _ in rows], abs=1e-5)
 

@@ -36,7 +36,9 @@ class Capitals:
     tell: Any = None
     context = 0
 
-    def translate_each(self, lines: Sequence[str], n_best: int, before: Sequence[str]) -> list[Translation]:
+    def translate_each(
+        self, lines: Sequence[str], n_best: int, before: Sequence[str], prefixes: Sequence[str]
+    ) -> list[Translation]:
         return [self.translate(one_line(line)) for line in lines]
 
     def translate(self, line: str) -> Translation:
