@@ -239,7 +239,13 @@ def test_an_optimizer_of_another_model(tmp_path: Path) -> None:
     assert not optimizer.state
 
 
-@pytest.mark.parametrize("progress", [{"step": "many"}, {"step": 1e400}, {"unknown": 1}, None, {"position": [1]}])
+@pytest.mark.parametrize(
+    "progress",
+    [
+        {"step": "many"}, {"step": 1e400}, {"step": -1}, {"step": 10**30}, {"unknown": 1}, None, {"position": [1]},
+        {"position": {"epoch": 0, "pool": -1}}, {"position": {"epoch": 10**30}}, {"position": {"rows": [[0, -1]]}},
+    ],
+)  # fmt: skip
 def test_a_state_that_is_not_ours(tmp_path: Path, progress: object) -> None:
     run = tmp_path / "run"
     folder = shutil.copytree(TRANSLATION, run / "checkpoints/step-00004000")
