@@ -17,7 +17,8 @@ MANIFEST = "MANIFEST.json"
 FORMAT_VERSION = 1
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LARGEST_JSON = 2**20  # bytes; ours have some thousand, and Python needs up to 25 times as much for what they say
-LARGEST_HEAD = 2**22  # bytes of a safetensors file: names and shapes of some ten thousand tensors
+LONGEST_NAME = 200  # characters of a file below a folder
+LARGEST_HEAD = 2**21  # bytes of a safetensors file: names and shapes of some ten thousand tensors
 
 
 def fingerprint(value: object) -> str:
@@ -283,8 +284,10 @@ def read_manifest(folder: Path) -> dict[str, tuple[int, str]]:
     if version != FORMAT_VERSION:
         raise ModelError(f"{folder}: has format version {version!r}; this program reads version {FORMAT_VERSION}")
     for name in rows:
-        if {"", ".", ".."} & set(name.split("/")):
-            raise ModelError(f"{folder / MANIFEST}: lists {name!r}, which is no name of a file in this folder")
+        if {"", ".", ".."} & set(name.split("/")) or len(name) > LONGEST_NAME or not name.isprintable():
+            raise ModelError(
+                f"{folder / MANIFEST}: lists {name[:LONGEST_NAME]!r}, which is no name of a file in this folder"
+            )
     return rows
 
 

@@ -16,6 +16,7 @@ from seq2seq.errors import Terminated, explain_error
 from seq2seq.files import whole_file
 
 P = ParamSpec("P")
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
 
 target_language_option = click.option(
     "--target-language", metavar="CODE", help="Language to translate into, of a model of several."
@@ -81,6 +82,11 @@ def ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def visible(text: str) -> str:
+    """Returns text that may quote a stranger's so that no terminal obeys it, and all of it can be written as UTF-8."""
+    return text.translate(CONTROLS).encode("utf-8", "backslashreplace").decode()
+
+
 def command(function: Callable[P, None]) -> click.Command:
     """Makes a command of a function and its options.
 
@@ -99,7 +105,7 @@ def command(function: Callable[P, None]) -> click.Command:
             if explained is None:
                 raise
             message, code = explained
-            click.echo("\n".join([f"error: {message}", *getattr(error, "__notes__", [])]), err=True)
+            click.echo(visible("\n".join([f"error: {message}", *getattr(error, "__notes__", [])])), err=True)
             sys.exit(code)
 
     versioned = click.version_option(package_name="seq2seq")(run)

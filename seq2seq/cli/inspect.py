@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from seq2seq.cli.common import command
+from seq2seq.cli.common import command, visible
 from seq2seq.errors import DataError, ModelError, Seq2SeqError
 from seq2seq.files import whole_file
 
@@ -106,7 +106,7 @@ def _inspect_folder(path: Path, as_json: bool, html: str | None, called: str) ->
     from seq2seq.evaluate.doctor.report import folder_html, folder_text
 
     folder = inspect_folder(path)
-    click.echo(json.dumps(folder.record(), indent=2, ensure_ascii=False) if as_json else folder_text(folder))
+    click.echo(json.dumps(folder.record(), indent=2) if as_json else visible(folder_text(folder)))
     if html:
         _write(html, folder_html(folder, called))
     if folder.faults:

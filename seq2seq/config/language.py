@@ -162,7 +162,7 @@ class GenerateSettings(Section):
     """Times that a token must be as probable as the best one to be drawn; 0: none is left out."""
     repetition_penalty: float = Field(default=1.0, gt=0)
     """By how much tokens that have occurred already become less probable (Keskar et al. 2019); 1: not at all."""
-    max_new_tokens: int = Field(default=256, ge=1)
+    max_new_tokens: int = Field(default=256, ge=1, le=1_000_000)
     """Longest continuation in tokens."""
     beam_size: int = Field(default=0, ge=0, le=1000)
     """Hypotheses followed at once in search for the most probable text; 1: greedy search; 0: tokens are drawn."""

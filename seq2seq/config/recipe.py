@@ -14,9 +14,11 @@ from seq2seq.config.check import check
 from seq2seq.config.overrides import COMMAND_LINE, override
 from seq2seq.config.schema import KeyPath, nearest
 from seq2seq.config.tasks import Settings
-from seq2seq.config.tree import Fault, Place, RecipeFaults, Tree, dotted, read_tree
+from seq2seq.config.tree import MOST, Fault, Place, RecipeFaults, Tree, dotted, read_tree
 
 _LARGEST = 200_000  # bytes; what is larger is a corpus or model named by mistake
+
+MOST_STORED = 2 * MOST  # values of a recipe in which all defaults are written out
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,19 @@ def settings_from_dict(values: Mapping[str, Any], label: str = "settings") -> Se
     place = Place(label)
     if not isinstance(values, Mapping):
         raise RecipeFaults([Fault(place, "", "must be a mapping of keys to values")])
+    if _n_values(values) > MOST_STORED:
+        raise RecipeFaults([Fault(place, "", f"holds more than {MOST_STORED:,} values, which no recipe does")])
     return check(Tree(dict(values), {(): place}))
+
+
+def _n_values(value: object) -> int:
+    """Returns how many values there are in one, itself included."""
+    left, count = [value], 0
+    while left:
+        inner = left.pop()
+        count += 1
+        left.extend(inner.values() if isinstance(inner, Mapping) else inner if isinstance(inner, list) else ())
+    return count
 
 
 def settings_to_yaml(settings: Settings, defaults: bool = True) -> str:

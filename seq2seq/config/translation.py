@@ -180,7 +180,7 @@ class DecodeSettings(Section):
     """Exponent of length_norm; larger values favour longer translations."""
     min_length: int = Field(default=0, ge=0)
     """Shortest translation in tokens, end of sentence not counted."""
-    max_length_ratio: float = Field(default=2.0, gt=0)
+    max_length_ratio: float = Field(default=2.0, gt=0, le=100)
     """Longest translation: this times the source's length in tokens, plus 10."""
     patience: float = Field(default=1.0, gt=0, le=100)
     """Times beam_size, how many hypotheses end before a search does (Kasai et al. 2022)."""

@@ -15,7 +15,7 @@ from seq2seq.errors import RecipeError
 
 Value = str | None | list[Any] | dict[str, Any]
 
-_MOST = 10_000  # keys, values and beginnings and ends of lists; PyYAML reads some ten thousand a second
+MOST = 10_000  # keys, values and beginnings and ends of lists; PyYAML reads some ten thousand a second
 _SHOWN = 100  # faults that a message tells
 DEEPEST = 20  # levels; a recipe has 4, and a composer that recurses would meet Python's limit at some hundred
 
@@ -142,8 +142,8 @@ def _unwanted(text: str) -> list[tuple[int, str]]:
     depth = documents = 0
     for number, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
         line = _line(event)
-        if number == _MOST:
-            return [*found, (line, f"holds more than {_MOST} keys and values, which no recipe does")]
+        if number == MOST:
+            return [*found, (line, f"holds more than {MOST} keys and values, which no recipe does")]
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         documents += isinstance(event, yaml.DocumentStartEvent)
         if depth > DEEPEST:

@@ -41,6 +41,7 @@ from seq2seq.text.tokenizer import Tokenizer
 
 CHECKPOINT = re.compile(r"step-\d{8,}")
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer"
+FIRST = ".0."  # in the names of the weights of a stack's first layer
 
 
 @dataclass(frozen=True)
@@ -275,18 +276,33 @@ def _check_sizes(settings: Settings, tokenizer: Tokenizer, folder: Path) -> None
     Raises:
         ModelError: they do not belong together.
     """
-    path = folder / WEIGHTS
-    n_tensors, model = len(read_shapes(path)), settings.model
-    stacks = [model.layers] if isinstance(model, GPTSettings) else model.stacks
-    if sum(stacks) > n_tensors:
-        raise ModelError(f"{path}: holds {n_tensors} weights, too few for {sum(stacks):,} layers")
+    path, model = folder / WEIGHTS, settings.model
+    if isinstance(model, GPTSettings):
+        stacks, one_each = {"layers": model.layers}, {"layers": min(1, model.layers)}
+    else:
+        stacks = dict(zip(("encoder", "decoder"), model.stacks, strict=True))
+        one_each = {"encoder_layers": 1, "decoder_layers": 1}
+    n_tensors = len(read_shapes(path))
     try:
+        small = settings.model_copy(update={"model": model.model_copy(update=one_each)})
         with torch.device("meta"):
-            expected = canonical_shapes(build_model(settings, tokenizer))
+            shapes = canonical_shapes(build_model(small, tokenizer))
     except (RuntimeError, OverflowError, TypeError) as error:  # numbers that no tensor can have
         reason = str(error).partition("\n")[0]
         raise ModelError(f"{folder / CONFIG}: not usable: no model has these sizes: {reason}") from error
-    check_shapes(path, expected)
+    if sum(stacks[name.partition(FIRST)[0]] for name in shapes if FIRST in name) > n_tensors:
+        raise ModelError(f"{path}: holds {n_tensors} weights, too few for {sum(stacks.values()):,} layers")
+    check_shapes(path, _repeated(shapes, stacks))
+
+
+def _repeated(shapes: Mapping[str, list[int]], stacks: Mapping[str, int]) -> dict[str, list[int]]:
+    """Returns the shapes of a model's weights by those of one with a layer in each stack: they are alike."""
+    repeated = {}
+    for name, shape in shapes.items():
+        stack, first, rest = name.partition(FIRST)
+        names = [f"{stack}.{i}.{rest}" for i in range(stacks[stack])] if first else [name]
+        repeated.update(dict.fromkeys(names, shape))
+    return repeated
 
 
 def find_model(path: Path) -> Path:

@@ -86,11 +86,13 @@ def read_shapes(path: Path) -> dict[str, list[int]]:
     with _reading(path):
         check_head(path)
         with safe_open(path, framework="pt") as tensors:
-            heads = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118 (it is no mapping)
-            for name, head in heads.items():
+            shapes = {}
+            for name in tensors.keys():  # noqa: SIM118 (it is no mapping)
+                head = tensors.get_slice(name)
                 if head.get_dtype() != "F32":
                     raise ModelError(f"weight {name}: has dtype {head.get_dtype()}, must have F32")
-            return {name: head.get_shape() for name, head in heads.items()}
+                shapes[name] = head.get_shape()
+            return shapes
 
 
 def check_shapes(path: Path, expected: Mapping[str, list[int]]) -> None:

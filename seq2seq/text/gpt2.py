@@ -65,6 +65,8 @@ class GPT2Codec:
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True  # "<|endoftext|>" in a text is text
         self.vocab_size: int = self._tokenizer.get_vocab_size()
+        if set(self._tokenizer.get_vocab().values()) != set(range(self.vocab_size)):
+            raise ModelError("tokenizer: not GPT-2's: its ids are not those from 0 on, each once")
         self.theirs = list(range(self.vocab_size))
         for name, ours in SPECIAL_IDS.items():
             found = self._tokenizer.token_to_id(SPECIAL_TOKENS[name])

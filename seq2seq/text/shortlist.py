@@ -94,7 +94,8 @@ class Shortlist:
             check_head(path)
             arrays = load_file(path)
             found = cls(arrays["frequent"], arrays["offsets"], arrays["targets"], tokenizer.target_vocab_size)
-        except (OSError, ValueError, SafetensorError, KeyError) as error:
+        # TypeError, AttributeError: numpy lacks some number formats of safetensors
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             raise ModelError(f"{path}: not usable: {error}; make it anew with seq2seq-shortlist") from error
         if not found.fits(tokenizer):
             raise ModelError(f"{path}: is for another vocabulary than the model's; make it anew with seq2seq-shortlist")

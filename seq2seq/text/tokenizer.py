@@ -19,7 +19,7 @@ from seq2seq.files import read_bytes, read_json
 from seq2seq.text.codecs import ESCAPES, ByteCodec, CharacterCodec, Codec, SentencePieceCodec
 from seq2seq.text.context import SEPARATOR, Context, put_in_front, taken_off
 from seq2seq.text.foreign import try_in_child
-from seq2seq.text.gpt2 import GPT2Codec
+from seq2seq.text.gpt2 import GPT2Codec, library
 from seq2seq.text.ids import BOS, EOS, PAD, SPECIAL_IDS, UNK, IdRows, Ids
 from seq2seq.text.lines import Pair, is_blank, one_line
 
@@ -277,6 +277,8 @@ class Tokenizer:
             if names not in FILES[kind]:
                 raise ValueError(f"models must be {' or '.join(map(str, FILES[kind]))}")
             models = [read_bytes(folder / name, LARGEST[kind]) for name in names]
+            if kind == "gpt2":
+                library()  # says what to install
             if kind in FOREIGN:
                 for model in models:
                     try_in_child(FOREIGN[kind], model)

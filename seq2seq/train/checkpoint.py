@@ -3,6 +3,7 @@
 import logging
 import os
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -49,6 +50,7 @@ from seq2seq.train.update import Updater
 log = logging.getLogger(__name__)
 
 STATE = "state.json"
+MOST = 2**62  # steps, epochs, rows
 
 # Where files lie and when they are written does not change what a run computes; what they hold has a fingerprint.
 FREE_KEYS = frozenset({"output", "data.root", "data.cache", "train.background_save"})
@@ -180,7 +182,7 @@ def _is_regular(path: Path, every: int) -> bool:
     try:
         state = read_json(path / STATE)
         return not state["progress"].get("bad_steps")
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return True  # damaged; it is set aside when it is read
 
 
@@ -301,6 +303,10 @@ def _read(path: Path) -> Checkpoint:
     try:
         state = read_json(path / STATE)
         progress = TypeAdapter(Progress).validate_python(state["progress"])
+        place = progress.position
+        counts = (progress.step, place.epoch, place.pool, place.step, place.tokens, *chain.from_iterable(place.rows))
+        if not all(0 <= count <= MOST for count in counts):
+            raise ValueError("says that it is where no run can be")
         return Checkpoint(path, progress, settings, dict(state["conditions"]), config.max_source_length, names)
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: whole, but not of this program's making or version: {error}") from error

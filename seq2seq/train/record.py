@@ -14,7 +14,7 @@ import torch
 
 import seq2seq
 from seq2seq.config import AnyDataset, Settings, settings_hash
-from seq2seq.files import sha256, write_json
+from seq2seq.files import parse_json, sha256, write_json
 from seq2seq.train.distributed import Ranks
 
 PACKAGES = ("seq2seq", "torch", "numpy", "sentencepiece", "safetensors", "datasets", "sacrebleu", "pydantic")
@@ -30,8 +30,8 @@ def add_start(folder: Path, settings: Settings, conditions: dict[str, Any], rank
     """
     path = folder / RECORD
     try:
-        starts = json.loads(path.read_text(encoding="utf-8"))["starts"]
-    except (OSError, ValueError, KeyError):
+        starts = list(parse_json(path.read_text(encoding="utf-8"))["starts"])
+    except (OSError, ValueError, KeyError, TypeError):
         starts = []
     start = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -15,7 +15,7 @@ from conftest import make_pairs, text_recipe, tiny_recipe, write_pairs
 
 from seq2seq.cli.inspect import main
 from seq2seq.config import TokenizerSettings, TranslationSettings, settings_from_dict
-from seq2seq.files import atomic_folder
+from seq2seq.files import atomic_folder, read_json
 from seq2seq.model.folder import TrainedModel, build_model, save_model
 from seq2seq.text.tokenizer import Tokenizer
 
@@ -156,6 +156,20 @@ def test_a_missing_corpus_of_a_recipe(recipe_file: Callable[..., Path], tmp_path
     (tmp_path / "data/valid.de").unlink()
     out = inspect(path)
     assert out.exit_code == 2 and "valid.de: no such file" in out.stderr
+
+
+def test_no_terminal_obeys_what_a_folder_holds(tmp_path: Path) -> None:
+    folder = model(tmp_path)
+    config = read_json(folder / "config.json")
+    config["settings"]["data"]["source_language"] = "\ud800"
+    config["settings"]["train"]["\x1b[2J\x9b"] = 1
+    (folder / "config.json").write_text(json.dumps(config))
+    shown = inspect(folder)
+    assert shown.exit_code == 4
+    assert "\\ud800" in shown.stdout and "\\x1b[2J" in shown.stdout
+    assert not {"\x1b", "\x9b"} & set(shown.stdout)
+    record = json.loads(inspect(folder, "--json").stdout)
+    assert "\ud800" in " ".join(record["faults"])
 
 
 def test_help_is_quick() -> None:

@@ -14,11 +14,28 @@ from safetensors.torch import load_file, save_file
 
 from seq2seq.config import GPTSettings
 from seq2seq.errors import ModelError
-from seq2seq.files import LARGEST_HEAD, LARGEST_JSON, MANIFEST, read_json, verify_manifest, write_manifest
-from seq2seq.model.folder import load_any
+from seq2seq.files import (
+    LARGEST_HEAD,
+    LARGEST_JSON,
+    MANIFEST,
+    atomic_folder,
+    read_json,
+    verify_manifest,
+    write_manifest,
+)
+from seq2seq.model.folder import (
+    TrainedGPT,
+    TrainedModel,
+    build_model,
+    load_any,
+    load_gpt,
+    load_model,
+    save_model,
+)
 from seq2seq.model.gpt import GPT
 from seq2seq.text import foreign
 from seq2seq.text.foreign import try_in_child
+from seq2seq.text.shortlist import SHORTLIST
 from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train.checkpoint import newest_checkpoint
 
@@ -47,7 +64,9 @@ def change(path: Path, **values: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
-@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "tokenizer/../../outside", "a//b", ".", ""])
+@pytest.mark.parametrize(
+    "name", ["../outside", "/etc/passwd", "tokenizer/../../outside", "a//b", ".", "", "\x1b[2J", "a\n", "x" * 300]
+)
 def test_no_file_outside_the_folder_is_named(folder: Path, name: str) -> None:
     (folder.parent / "outside").write_text("secret")
     manifest = read_json(folder / MANIFEST)
@@ -66,9 +85,14 @@ def test_no_file_outside_the_folder_is_named(folder: Path, name: str) -> None:
         ("[]", "should be a valid dictionary"),
         ('{"settings": {}}', "settings_hash: Field required"),
         ("\x00", "Expecting value"),
+        ("many corpora", "holds more than 20,000 values"),
     ],
 )
 def test_json_that_is_not_ours(folder: Path, text: str, says: str) -> None:
+    if text == "many corpora":
+        config = read_json(folder / "config.json")
+        config["settings"]["data"]["train"] = [[]] * 250_000
+        text = json.dumps(config)
     (folder / "config.json").write_text(text)
     assert re.search(says, refusal(folder))
 
@@ -100,6 +124,67 @@ def test_sizes_are_compared_before_a_model_is_built(
     folder = shutil.copytree(stored, tmp_path / "model")
     config = read_json(folder / "config.json")
     config["settings"]["model"].update(sizes)
+    change(folder / "config.json", settings=config["settings"])
+    assert re.search(says, refusal(folder))
+
+
+def test_many_names_do_not_make_many_layers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = read_json(folder / "config.json")
+    config["settings"]["model"].update(encoder_layers=1, decoder_layers=30_000)
+    change(folder / "config.json", settings=config["settings"])
+    head = {f"{i:x}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(32_000)}
+    content = json.dumps(head, separators=(",", ":")).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(content)) + content)
+    built = []
+    monkeypatch.setattr("seq2seq.model.folder.build_model", lambda settings, tokenizer: built.append(settings.model) or
+                        build_model(settings, tokenizer))  # fmt: skip
+    assert re.search("holds 32000 weights, too few for 30,001 layers", refusal(folder))
+    assert [model.stacks for model in built] == [(1, 1)]
+
+
+@pytest.mark.parametrize("sizes", [{"encoder_layers": 3, "decoder_layers": 2}, {"layers": 2, "norm": "pre"}])
+def test_models_of_several_layers_are_loaded(tmp_path: Path, sizes: dict[str, Any]) -> None:
+    stored = load_model(TRANSLATION)
+    settings = stored.settings.model_copy(update={"model": stored.settings.model.model_copy(update=sizes)})
+    model = build_model(settings, stored.tokenizer)
+    with atomic_folder(tmp_path / "model") as temporary:
+        save_model(temporary, TrainedModel(model, stored.tokenizer, settings, 50))
+    again = load_model(tmp_path / "model").model
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("sizes", [{"layers": 0}, {"layers": 3, "d_feedforward": 0}])
+def test_language_models_of_any_number_of_layers_are_loaded(tmp_path: Path, sizes: dict[str, Any]) -> None:
+    stored = load_gpt(LANGUAGE_MODEL)
+    settings = stored.settings.model_copy(update={"model": stored.settings.model.model_copy(update=sizes)})
+    model = build_model(settings, stored.tokenizer)
+    with atomic_folder(tmp_path / "model") as temporary:
+        save_model(temporary, TrainedGPT(model, stored.tokenizer, settings))
+    again = load_gpt(tmp_path / "model").model
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("BF16", 2), ("F8_E4M3", 1), ("F8_E8M0", 1), ("F64", 8), ("U8", 1)])
+def test_a_shortlist_of_other_numbers(folder: Path, dtype: str, size: int) -> None:
+    names = ("frequent", "offsets", "targets")
+    head = {name: {"dtype": dtype, "shape": [1], "data_offsets": [i * size, i * size + size]}
+            for i, name in enumerate(names)}  # fmt: skip
+    content = json.dumps(head).encode()
+    (folder / SHORTLIST).write_bytes(struct.pack("<Q", len(content)) + content + bytes(size * len(names)))
+    assert re.search("make it anew with seq2seq-shortlist", refusal(folder))
+
+
+@pytest.mark.parametrize(
+    ("stored", "limit", "says"),
+    [
+        (TRANSLATION, {"max_length_ratio": 1e300, "min_length": 10**15}, "decode.max_length_ratio: is 1e"),
+        (LANGUAGE_MODEL, {"max_new_tokens": 10**15}, "decode.max_new_tokens: is 1000"),
+    ],
+)
+def test_output_has_an_end(tmp_path: Path, stored: Path, limit: dict[str, Any], says: str) -> None:
+    folder = shutil.copytree(stored, tmp_path / "model")
+    config = read_json(folder / "config.json")
+    config["settings"]["decode"].update(limit)
     change(folder / "config.json", settings=config["settings"])
     assert re.search(says, refusal(folder))
 
@@ -154,7 +239,13 @@ def test_an_optimizer_of_another_model(tmp_path: Path) -> None:
     assert not optimizer.state
 
 
-@pytest.mark.parametrize("progress", [{"step": "many"}, {"step": 1e400}, {"unknown": 1}, None, {"position": [1]}])
+@pytest.mark.parametrize(
+    "progress",
+    [
+        {"step": "many"}, {"step": 1e400}, {"step": -1}, {"step": 10**30}, {"unknown": 1}, None, {"position": [1]},
+        {"position": {"epoch": 0, "pool": -1}}, {"position": {"epoch": 10**30}}, {"position": {"rows": [[0, -1]]}},
+    ],
+)  # fmt: skip
 def test_a_state_that_is_not_ours(tmp_path: Path, progress: object) -> None:
     run = tmp_path / "run"
     folder = shutil.copytree(TRANSLATION, run / "checkpoints/step-00004000")

@@ -1,3 +1,4 @@
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,3 +112,20 @@ def test_what_to_install_is_said(content: bytes, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(Seq2SeqError, match=r"pip install 'seq2seq\[gpt2\]'"):
         GPT2Codec(content)
+
+
+def test_what_to_install_for_a_stored_one_is_said(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Tokenizer([content], "gpt2").save(tmp_path / "tokenizer")
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(Seq2SeqError, match=r"pip install 'seq2seq\[gpt2\]'"):
+        Tokenizer.load(tmp_path / "tokenizer")
+
+
+@pytest.mark.parametrize("number", [10**6, 0])
+def test_ids_with_holes_are_refused(content: bytes, number: int) -> None:
+    whole = json.loads(content)
+    whole["model"]["vocab"]["z"] = number
+    with pytest.raises(ModelError, match="its ids are not those from 0 on"):
+        GPT2Codec(json.dumps(whole).encode())

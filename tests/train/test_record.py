@@ -5,12 +5,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from seq2seq.config import load_recipe
 from seq2seq.train.distributed import Ranks
 from seq2seq.train.loop import train
+from seq2seq.train.record import RECORD, add_start
 
 Write = Callable[..., Path]
 CPU = Ranks(torch.device("cpu"))
@@ -40,6 +42,13 @@ def test_a_run_can_be_repeated_from_what_it_says(recipe_file: Write, corpus: Pat
     train(load_recipe(corpus / "run/recipe.yaml", [f"output={corpus / 'again'}"]).settings, CPU)
     one, two = (load_file(corpus / name / "best/model.safetensors") for name in ("run", "again"))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", '{"starts": 3}', "no JSON"])
+def test_a_record_that_is_none_is_begun_anew(recipe_file: Write, tmp_path: Path, text: str) -> None:
+    (tmp_path / RECORD).write_text(text)
+    add_start(tmp_path, load_recipe(recipe_file()).settings, {}, CPU, 7)
+    assert [start["step"] for start in json.loads((tmp_path / RECORD).read_text())["starts"]] == [7]
 
 
 def test_code_that_differs_from_its_commit_is_kept(tmp_path: Path) -> None:
