@@ -1,8 +1,10 @@
 """What a translator makes of a line."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from seq2seq.text.ids import Ids
 from seq2seq.text.lines import one_line
 
 
@@ -31,6 +33,21 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Searched:
+    """What search has read and found for a line, or for a part of one that was split.
+
+    Attributes:
+        source: ids, eos last; in front of the text there may be a tag and the lines before.
+        tokens: target ids of the best translation, without eos.
+        log_prob: of them, eos included, in nats.
+    """
+
+    source: Ids
+    tokens: list[int]
+    log_prob: float
+
+
+@dataclass(frozen=True)
 class Translation:
     """The translation of one line.
 
@@ -40,6 +57,10 @@ class Translation:
         parts: pieces that the line was split into because it was longer than any source the model was trained on.
         truncated: whether the best translation had to be ended at the longest length allowed.
         error: why there is no translation, the text being empty.
+        searched: the best translation of each part; none for a blank line.
+        calibrated: whether the model tells a confidence.
+        confidence: which quality, from 0 to 1, is expected of the best translation: chrF / 100, unless the model was
+            calibrated otherwise; None for a blank line, and if the model is not calibrated.
     """
 
     text: str
@@ -47,6 +68,9 @@ class Translation:
     parts: int = 1
     truncated: bool = False
     error: Exception | None = None
+    searched: Sequence[Searched] = field(default=(), repr=False, compare=False)
+    calibrated: bool = False
+    confidence: float | None = None
 
     @property
     def reason(self) -> str:
@@ -64,6 +88,8 @@ class Translation:
             "truncated": self.truncated,
             "failed": self.error is not None,
         }
+        if self.calibrated:
+            record["confidence"] = self.confidence
         if self.error is not None:
             record["error"] = self.reason
         if n_best > 1:
