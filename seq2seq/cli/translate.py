@@ -22,6 +22,7 @@ from seq2seq.cli.common import (
     target_language_option,
     threads_option,
 )
+from seq2seq.cli.steering import read_steering, search_options, steering_options
 from seq2seq.errors import RunError, Seq2SeqError
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def _read_shard(ctx: click.Context, param: click.Parameter, value: str | None) -
 @click.option("--length-norm", type=click.Choice(["gnmt", "length", "none"]), help="Kind of length penalty.")
 @click.option("--min-length", type=click.IntRange(0), help="Shortest translation in tokens.")
 @click.option("--max-length-ratio", type=float, help="Longest translation: this times the source's tokens, plus 10.")
+@search_options
+@steering_options
 @batch_tokens_option
 @click.option("--batch-size", type=click.IntRange(1), help="Sentences translated at once, at the most.")
 @target_language_option
@@ -91,6 +94,13 @@ def main(
     alignment_output: str | None,
     token_scores: bool,
     n_best: int,
+    others: tuple[str, ...],
+    seed: int | None,
+    glossary: str | None,
+    forbidden: str | None,
+    prefixes: str | None,
+    keep: tuple[str, ...],
+    guard: bool,
     batch_size: int | None,
     device: str,
     threads: int | None,
@@ -109,6 +119,8 @@ def main(
     seq2seq-translate runs/demo --input big.en --output big.de.3 --shard 3/8
     """  # noqa: D301 (click reads the control character)
     _check_files(source, output, resume, shard)
+    if prefixes and (resume or shard):
+        raise Seq2SeqError("--prefixes are for a whole input: they go with neither --resume nor --shard")
     _check_alignment(form, alignment, alignment_output, resume or shard is not None)
     prepare_torch(threads)
     from pathlib import Path
@@ -118,18 +130,21 @@ def main(
     from seq2seq.model.folder import find_model, model_hash
 
     folder = find_model(Path(model))
-    translator = Translator.load(folder, device, batch_size, **given(decode))
-    if n_best > translator.decode.beam_size:
-        raise Seq2SeqError(f"--n-best {n_best} is more than the beam size, {translator.decode.beam_size}")
+    steering = read_steering(glossary, forbidden, keep)
+    options = {"others": others, "steering": steering, "guard": guard, "seed": seed, **given(decode)}
+    translator = Translator.load(folder, device, batch_size, **options)
+    if n_best > translator.most:
+        raise Seq2SeqError(f"--n-best {n_best} is more than the {translator.most} translations that are looked at")
     if n_best > 1 and form == "text":
         raise Seq2SeqError("--n-best needs --format jsonl: text holds one translation for each line")
     if token_scores and form == "text":
         raise Seq2SeqError("--token-scores needs --format jsonl")
-    job = describe_job(translator, model_hash(folder), n_best, form == "jsonl")
+    hashes = [model_hash(find_model(Path(each))) for each in (model, *others)]
+    job = describe_job(translator, hashes, n_best, form == "jsonl")
     if token_scores:
         job["token_scores"] = True
     with ended_by_sigterm(), _aligning(translator, job, alignment, alignment_output) as align:
-        tally = _translate(translator, job, source, output, resume, shard, align)
+        tally = _translate(translator, job, source, output, resume, shard, align, prefixes)
     _sum_up(tally)
     if strict and (tally.failed or tally.truncated):
         sys.exit(2)
@@ -198,6 +213,7 @@ def _translate(
     resume: bool,
     shard: "Shard | None",
     align: "Align | None",
+    prefixes: str | None,
 ) -> "Tally":
     """Translates the input into the output; returns what has become of the lines."""
     from pathlib import Path
@@ -210,6 +226,7 @@ def _translate(
     from seq2seq.decode.translator import STREAM_LINES
     from seq2seq.files import is_plain
     from seq2seq.text.inputs import open_text
+    from seq2seq.text.lines import read_lines
 
     span = manifest = None
     if shard and source and output:
@@ -224,8 +241,9 @@ def _translate(
     with open_text(path, span, context) as text, Progress(quiet) as progress:
         # Who types wants an answer to each line; everybody else wants many lines at once.
         at_once = 1 if typed else STREAM_LINES
+        jsonl, begins = job["format"] == "jsonl", read_lines(Path(prefixes)) if prefixes else None
         score = TokenScorer(translator.searcher.models) if "token_scores" in job else None
-        bulk = BulkTranslation(translator, text, job["n_best"], job["format"] == "jsonl", at_once, align, score)
+        bulk = BulkTranslation(translator, text, job["n_best"], jsonl, at_once, align, begins, score)
         if output and is_plain(Path(output)):
             _into_file(bulk, progress, Path(output), job, resume, manifest)
         else:
@@ -276,6 +294,10 @@ def _sum_up(tally: "Tally") -> None:
         (tally.split, "lines were longer than the model's training data and were split"),
         (tally.truncated, "translations were ended at their longest length"),
         (tally.failed, "lines could not be translated and are empty"),
+        (tally.retried, "translations seemed wrong and were tried once more"),
     ):
         if n:
             click.echo(f"{n:,} of {tally.lines:,} {what}", err=True)
+    if tally.flags:
+        kinds = ", ".join(f"{kind.replace('_', ' ')} {n:,}" for kind, n in sorted(tally.flags.items()))
+        click.echo(f"still flagged: {kinds}", err=True)

@@ -1,7 +1,7 @@
 """Translating a text of any length, line by line, into a file or a stream."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, repeat
 from typing import Any, Protocol
 
 import torch
@@ -12,7 +12,7 @@ from seq2seq.decode.tally import State, Tally
 from seq2seq.decode.token_scores import TokenScores
 from seq2seq.decode.translation import Translation
 from seq2seq.decode.translator import STREAM_LINES, Translator
-from seq2seq.errors import Seq2SeqError
+from seq2seq.errors import DataError, Seq2SeqError
 from seq2seq.memory import release_freed_memory
 from seq2seq.text.inputs import TextInput
 from seq2seq.text.lines import json_line
@@ -48,6 +48,7 @@ class BulkTranslation:
         at_once: lines of a chunk, whose sentences are sorted by length together.
         align: aligns translations with the lines of a chunk and returns what the field `alignment` of each holds; where
             that is None there is none.
+        prefixes: with what the translation of each line begins; empty: with anything. None: all are empty.
         score: returns for the translations of a chunk what their tokens score, which goes into the objects.
 
     Attributes:
@@ -62,11 +63,12 @@ class BulkTranslation:
         jsonl: bool,
         at_once: int = STREAM_LINES,
         align: Align | None = None,
+        prefixes: Iterator[str] | None = None,
         score: Score | None = None,
     ) -> None:
         self._translator, self._source = translator, source
         self._n_best, self._jsonl, self._at_once = n_best, jsonl, at_once
-        self._align, self._score = align, score
+        self._align, self._prefixes, self._score = align, prefixes, score
         self.tally = Tally()
         self._first_error: Exception | None = None
 
@@ -92,7 +94,7 @@ class BulkTranslation:
         for chunk in self._source.chunks(self._at_once, CHUNK_BYTES):
             earlier, share = share, self._source.share
             self._translator.tell = _teller(watcher, self.tally, len(chunk), earlier, share)
-            found = self._translator.translate_each(chunk, self._n_best, before)
+            found = self._translator.translate_each(chunk, self._n_best, before, self._begins(len(chunk)))
             before = last([*before, *chunk], self._translator.context)
             aligned = self._align(chunk, found) if self._align else repeat(None)
             scored = self._score(found) if self._score else repeat(None)
@@ -104,8 +106,22 @@ class BulkTranslation:
             watcher.show(self.tally.lines, self.tally.tokens, share)
             release_freed_memory()
         self._refuse_failure(1)
+        if self._prefixes and next(self._prefixes, None) is not None:
+            raise DataError(f"there are more prefixes than the {self.tally.lines:,} lines of the input")
         if not self.tally.lines:
             write(b"", self._state())
+
+    def _begins(self, n: int) -> list[str]:
+        """Returns with what the translations of the next lines begin.
+
+        Raises:
+            DataError: there are too few prefixes.
+        """
+        found = list(islice(self._prefixes, n)) if self._prefixes else [""] * n
+        if len(found) < n:
+            lines = self.tally.lines + len(found)
+            raise DataError(f"there are {lines:,} prefixes, fewer than lines of the input: each line has one")
+        return found
 
     def _line(self, translation: Translation, alignment: Any, scores: TokenScores | None, watcher: Watcher) -> bytes:
         """Returns a line of the output."""
@@ -130,10 +146,16 @@ class BulkTranslation:
             raise self._first_error or Seq2SeqError("none of the lines could be translated")
 
 
-def describe_job(translator: Translator, model_hash: str, n_best: int, jsonl: bool) -> dict[str, Any]:
+def describe_job(translator: Translator, hashes: Sequence[str], n_best: int, jsonl: bool) -> dict[str, Any]:
     """Returns all that decides the output beside the input, by name.
 
     In fp32 the text of a translation does not depend on what is computed beside it; its scores do, by rounding.
+
+    Args:
+        translator: see there.
+        hashes: of the model, and of the others that translate together with it.
+        n_best: candidates for each line.
+        jsonl: whether a JSON object is written for each line.
     """
     trained, decode = translator.trained, translator.decode.model_dump(mode="json")
     precision = "int8" if decode["precision"] == "int8" else trained.decode_precision
@@ -143,7 +165,7 @@ def describe_job(translator: Translator, model_hash: str, n_best: int, jsonl: bo
         "threads": torch.get_num_threads(),
     }
     job = {
-        "model": model_hash,
+        "model": hashes[0],
         "seq2seq": __version__,
         "format": "jsonl" if jsonl else "text",
         "n_best": n_best,
@@ -152,6 +174,14 @@ def describe_job(translator: Translator, model_hash: str, n_best: int, jsonl: bo
         "precision": precision,
         "device": trained.device.type,
     }
+    if len(hashes) > 1:
+        job["others"] = list(hashes[1:])
+    if decode["search"] == "sampling":
+        job["seed"] = translator.searcher.seed
+    if translator.steering.is_needed:
+        job["steering"] = translator.steering.fingerprint
+    if translator.guard:
+        job["guard"] = True
     return job | rounding if jsonl or precision != "fp32" else job
 
 

@@ -35,10 +35,11 @@ class Searcher:
     """Finds hypotheses for sources.
 
     Args:
-        models: one, or several whose probabilities are averaged; they have the same vocabularies, and `decode` settings
-            of the first count.
+        models: one, or several whose probabilities are averaged; they have the same vocabularies.
         batch_size: sentences translated at once at the most; None: as many as `decode.batch_tokens` allows.
         forbidden: words, or several in a row, that no hypothesis holds.
+        seed: of samples; None: that of the recipe.
+        decode: how to search; None: as the first model's settings say.
 
     Attributes:
         tell: is called now and then with the share of the present sources, from 0 to 1, whose search has ended.
@@ -48,12 +49,18 @@ class Searcher:
     """
 
     def __init__(
-        self, models: Sequence[TrainedModel], batch_size: int | None = None, forbidden: Iterable[Sequence[str]] = ()
+        self,
+        models: Sequence[TrainedModel],
+        batch_size: int | None = None,
+        forbidden: Iterable[Sequence[str]] = (),
+        seed: int | None = None,
+        decode: DecodeSettings | None = None,
     ) -> None:
         self.models = models
         self.trained = trained = models[0]
         self.tokenizer = trained.tokenizer
-        self.decode: DecodeSettings = trained.settings.decode
+        self.decode = decode or trained.settings.decode
+        self.seed = trained.settings.seed if seed is None else seed
         self.penalty = LengthPenalty(self.decode.length_norm, self.decode.length_penalty)
         self.batch_size = batch_size
         self.forbidden = list(forbidden)
@@ -204,8 +211,8 @@ class Searcher:
         self, stepper: TransformerStepper | Ensemble, sources: Sequence[Ids], limits: Sequence[int], n: int, whole: bool
     ) -> list[list[Hypothesis]]:
         """Draws translations; what is drawn for a source follows from the seed and the source alone."""
-        seed, decode = self.trained.settings.seed, self.decode
-        keys = [[(seed, _number(ids), j) for j in range(n)] for ids in sources]
+        decode = self.decode
+        keys = [[(self.seed, _number(ids), j) for j in range(n)] for ids in sources]
         found: list[list[tuple[list[int], float]]] = [[([], 0.0) for _ in range(n)] for _ in sources]
         truncated = set()
         for step in sample(

@@ -9,6 +9,7 @@ from pathlib import Path
 from seq2seq.decode.constraints import Constraints, Demand, Phrase, Pieces
 from seq2seq.decode.protected import Kind, find_protected
 from seq2seq.errors import DataError
+from seq2seq.files import fingerprint
 from seq2seq.text.ids import EOS
 from seq2seq.text.lines import is_blank, read_lines
 from seq2seq.text.tokenizer import Tokenizer
@@ -78,6 +79,12 @@ class Steering:
     def is_needed(self) -> bool:
         """Whether anything is asked at all."""
         return bool(self.glossary or self.forbidden or self.keep)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that is asked."""
+        terms = self.glossary and self.glossary.terms
+        return fingerprint([terms, self.forbidden, sorted(self.keep)])
 
     @property
     def forbidden_words(self) -> list[list[str]]:

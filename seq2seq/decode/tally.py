@@ -1,7 +1,7 @@
 """How far the translation of a large text has come."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, NonNegativeInt, ValidationError
@@ -25,6 +25,8 @@ class Tally:
         truncated: those whose translation was ended at its longest length.
         failed: those that could not be translated and are empty.
         tokens: of the translations, end of sentence not counted.
+        retried: those that seemed wrong at first and were tried again.
+        flags: those that still seem wrong, by kind.
     """
 
     lines: int = 0
@@ -33,6 +35,8 @@ class Tally:
     truncated: int = 0
     failed: int = 0
     tokens: int = 0
+    retried: int = 0
+    flags: dict[str, int] = field(default_factory=dict)
 
     def add(self, translation: "Translation") -> None:
         """Counts a line."""
@@ -41,6 +45,9 @@ class Tally:
         self.split += translation.parts > 1
         self.truncated += translation.truncated
         self.failed += translation.error is not None
+        self.retried += translation.retried
+        for flag in translation.flags:
+            self.flags[flag.kind] = self.flags.get(flag.kind, 0) + 1
         self.tokens += len(translation.candidates[0].tokens) if translation.candidates else 0
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from seq2seq.decode.detector import Flag
 from seq2seq.text.ids import Ids
 from seq2seq.text.lines import one_line
 
@@ -57,6 +58,8 @@ class Translation:
         parts: pieces that the line was split into because it was longer than any source the model was trained on.
         truncated: whether the best translation had to be ended at the longest length allowed.
         error: why there is no translation, the text being empty.
+        flags: what seems wrong with it, if somebody has looked.
+        retried: whether it seemed wrong, and was tried again.
         searched: the best translation of each part; none for a blank line.
         calibrated: whether the model tells a confidence.
         confidence: which quality, from 0 to 1, is expected of the best translation: chrF / 100, unless the model was
@@ -68,6 +71,8 @@ class Translation:
     parts: int = 1
     truncated: bool = False
     error: Exception | None = None
+    flags: tuple[Flag, ...] = ()
+    retried: bool = False
     searched: Sequence[Searched] = field(default=(), repr=False, compare=False)
     calibrated: bool = False
     confidence: float | None = None
@@ -92,6 +97,8 @@ class Translation:
             record["confidence"] = self.confidence
         if self.error is not None:
             record["error"] = self.reason
+        if self.retried:
+            record |= {"flags": {flag.kind: flag.detail for flag in self.flags}, "retried": True}
         if n_best > 1:
             record["n_best"] = [candidate.record() for candidate in self.candidates]
         return record

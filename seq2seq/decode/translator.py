@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from seq2seq.config import DecodeSettings
 from seq2seq.decode.beams import Hypothesis
 from seq2seq.decode.confidence import confidence_of
 from seq2seq.decode.constraints import Demand
 from seq2seq.decode.context import Passage, encode, last, passages
+from seq2seq.decode.guard import Guard, second_try
 from seq2seq.decode.mbr import choose, posterior
 from seq2seq.decode.searcher import Found, Searcher
 from seq2seq.decode.steering import PLAIN, PhraseBook, Steering
@@ -52,6 +54,8 @@ class Translator:
         target_language: what a model of several languages translates into; None: `data.target_language`.
         others: models whose probabilities are averaged with its own.
         steering: what is asked of all translations.
+        guard: whether translations that seem wrong are flagged, and tried once more; see `guard`.
+        seed: of samples; None: that of the recipe.
 
     Attributes:
         context: lines in front of a line that it is translated with, if they are of the same document.
@@ -74,6 +78,8 @@ class Translator:
         target_language: str | None = None,
         others: Sequence[TrainedModel] = (),
         steering: Steering = PLAIN,
+        guard: bool = False,
+        seed: int | None = None,
     ) -> None:
         self.trained = trained
         self.language = trained.target_language(target_language)
@@ -87,7 +93,22 @@ class Translator:
         own = trained.calibration
         holds = own is not None and not others and own.about.get("target_language") == self.language
         self.calibration = own if holds else None
-        self.searcher = Searcher([trained, *others], batch_size, steering.forbidden_words)
+        self.searcher = Searcher([trained, *others], batch_size, steering.forbidden_words, seed)
+        self.guard = None
+        if guard:
+            same = self.language == self.source_language
+            self.guard = Guard(same_language=same, protect="exact" if "number" in steering.keep else "any")
+
+    @property
+    def most(self) -> int:
+        """Translations of a line that are looked at, which is the most that can be asked for."""
+        return self.decode.candidates if self.decode.search == "sampling" else self.decode.beam_size
+
+    @cached_property
+    def _second(self) -> Searcher:
+        """What tries again that seems wrong."""
+        first = self.searcher
+        return Searcher(first.models, first.batch_size, first.forbidden, first.seed, second_try(self.decode))
 
     @cached_property
     def _phrases(self) -> PhraseBook:
@@ -102,6 +123,8 @@ class Translator:
         target_language: str | None = None,
         others: Sequence[str | Path] = (),
         steering: Steering = PLAIN,
+        guard: bool = False,
+        seed: int | None = None,
         **decode: Any,
     ) -> "Translator":
         """Loads a model folder, or the best model of a run folder.
@@ -113,6 +136,8 @@ class Translator:
             target_language: see the class.
             others: folders of models that translate together with it.
             steering: see the class.
+            guard: see the class.
+            seed: see the class.
             **decode: replaces decode settings of the recipe, such as `beam_size=1`; unknown names are errors.
 
         Raises:
@@ -123,7 +148,7 @@ class Translator:
         models = [load_model(find_model(Path(each)), choose_device(device), decode) for each in (path, *others)]
         for model in models:
             model.prepare()
-        return cls(models[0], batch_size, target_language, models[1:], steering)
+        return cls(models[0], batch_size, target_language, models[1:], steering, guard, seed)
 
     def translate(self, lines: Sequence[str]) -> list[str]:
         """Returns one translation for each line; of a model with context the lines are a text."""
@@ -173,22 +198,28 @@ class Translator:
         unique = list(dict.fromkeys(row for row in rows if not is_blank(row.passage.line)))
         encoded = encode(self.trained, [row.passage for row in unique], self.language)
         parts = [self._asked(row, ids) for row, ids in zip(unique, encoded, strict=True)]
-        flat = [part for of_line in parts for part in of_line]
         self.searcher.tell = self.tell
-        found = iter(self._search(flat, n_best))
-        translations = {
-            row: self._trusted(self._join(of_line, [next(found) for _ in of_line], n_best))
-            for row, of_line in zip(unique, parts, strict=True)
-        }
+        found = self._search(self.searcher, parts, n_best)
+        if self.guard:
+            lines = [row.passage.line for row in unique]
+            found = self.guard.guarded(
+                lines, found, lambda wrong: self._search(self._second, [parts[i] for i in wrong], n_best)
+            )
+        translations = {row: self._trusted(one) for row, one in zip(unique, found, strict=True)}
         blank = self._trusted(BLANK)
         return [translations.get(row, blank) for row in rows]
 
-    def _search(self, parts: Sequence[_Part], n_best: int) -> list[Found]:
-        """Returns the hypotheses for each part, or those among which minimum Bayes risk chooses."""
-        decode = self.decode
+    def _search(self, searcher: Searcher, lines: Sequence[Sequence[_Part]], n_best: int) -> list[Translation]:
+        """Returns a translation of each line, which has one part or several."""
+        parts = [part for of_line in lines for part in of_line]
+        n_hypotheses, decode = n_best, searcher.decode
         if decode.mbr != "none":
-            n_best = decode.candidates if decode.search == "sampling" else min(decode.candidates, decode.beam_size)
-        return self.searcher.search([part.ids for part in parts], [part.demand for part in parts], n_best)
+            n_hypotheses = decode.candidates
+            if decode.search == "beam":
+                n_hypotheses = min(decode.candidates, decode.beam_size)
+        hypotheses = searcher.search([part.ids for part in parts], [part.demand for part in parts], n_hypotheses)
+        found = iter(hypotheses)
+        return [self._join(searcher, of_line, [next(found) for _ in of_line], n_best) for of_line in lines]
 
     def _asked(self, row: _Row, ids: Ids) -> list[_Part]:
         """Returns a line as search sees it."""
@@ -236,13 +267,13 @@ class Translator:
             ids = ids[cut:]
         return [*parts, np.concatenate([tag, ids])]
 
-    def _join(self, parts: Sequence[_Part], found: Sequence[Found], n_best: int) -> Translation:
+    def _join(self, searcher: Searcher, parts: Sequence[_Part], found: Sequence[Found], n_best: int) -> Translation:
         """Makes one translation of the hypotheses for the parts of a line."""
         chosen: list[list[tuple[Candidate, Hypothesis]]] = []
         for part, hypotheses in zip(parts, found, strict=True):
             if isinstance(hypotheses, Exception):
                 return Translation("", [], len(found), error=hypotheses)
-            chosen.append(self._candidates(part, hypotheses))
+            chosen.append(self._candidates(searcher.decode, part, hypotheses))
         best = [of_part[0] for of_part in chosen]
         searched = [Searched(part.ids, one.tokens, one.log_prob) for part, (_, one) in zip(parts, best, strict=True)]
         if len(chosen) == 1:
@@ -252,7 +283,7 @@ class Translator:
         text = " ".join(candidate.text for candidate, _ in best if candidate.text)
         tokens = [token for _, hypothesis in best for token in hypothesis.tokens]
         log_prob = sum(hypothesis.log_prob for _, hypothesis in best)
-        score = log_prob / self.searcher.penalty(len(tokens) + len(best))
+        score = log_prob / searcher.penalty(len(tokens) + len(best))
         truncated = any(hypothesis.truncated for _, hypothesis in best)
         return Translation(text, [Candidate(text, score, log_prob, tokens)], len(parts), truncated, searched=searched)
 
@@ -264,7 +295,9 @@ class Translator:
         value = confidence_of(self.calibration, self.tokenizer, searched) if searched else None
         return replace(translation, calibrated=True, confidence=value)
 
-    def _candidates(self, part: _Part, hypotheses: Sequence[Hypothesis]) -> list[tuple[Candidate, Hypothesis]]:
+    def _candidates(
+        self, decode: DecodeSettings, part: _Part, hypotheses: Sequence[Hypothesis]
+    ) -> list[tuple[Candidate, Hypothesis]]:
         """Returns hypotheses as text, the best first."""
         if part.demand.phrases:
             texts = [self._phrases.text(hypothesis.tokens, part.demand) for hypothesis in hypotheses]
@@ -272,13 +305,13 @@ class Translator:
             texts = self.tokenizer.decode_target([hypothesis.tokens for hypothesis in hypotheses])
         utilities: list[float | None] = [None] * len(texts)
         order = list(range(len(texts)))
-        if self.decode.mbr != "none":
-            sampled = self.decode.search == "sampling"
+        if decode.mbr != "none":
+            sampled = decode.search == "sampling"
             weights = None if sampled else posterior([hypothesis.log_prob for hypothesis in hypotheses])
-            best, expected = choose(texts, self.decode.mbr, weights)
+            best, expected = choose(texts, decode.mbr, weights)
             utilities = [*expected]
             order.sort(key=lambda i: (i != best, -expected[i]))
-        elif self.decode.search == "sampling":
+        elif decode.search == "sampling":
             order.sort(key=lambda i: -hypotheses[i].score)
         rows = [(texts[i], hypotheses[i], utilities[i]) for i in order]
         return [(Candidate(text, one.score, one.log_prob, one.tokens, value), one) for text, one, value in rows]

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from lines import nasty_lines, random_model
 from seq2seq.cli import merge, progress, score, translate
 from seq2seq.decode import partial, translator
+from seq2seq.decode.searcher import Searcher
 from seq2seq.decode.translation import Translation
 from seq2seq.decode.translator import Translator
 from seq2seq.errors import ModelError
@@ -175,18 +176,18 @@ def test_files_are_compressed_as_they_are_named(model: Path, source: Path, tmp_p
 
 
 def test_a_line_that_fails_harms_no_other(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Translator._search_queue
+    real = Searcher._search_queue
 
-    def search(self: Translator, sources: Any, at_once: int, n_best: int) -> Any:
-        if any(list(ids) == list(guilty) for ids in sources):
+    def search(self: Searcher, part: Any, *more: int) -> Any:
+        if any(list(ids) == list(guilty) for ids, _ in part):
             raise ModelError("not numbers")
-        return real(self, sources, at_once, n_best)
+        return real(self, part, *more)
 
     (guilty,) = Translator.load(model, "cpu").tokenizer.encode_source(["the old dog"])
     lines = ["a house", "the old dog", "a tree"]
     expected = run(model, stdin="\n".join(lines).encode()).stdout.split("\n")
     with monkeypatch.context() as patch:
-        patch.setattr(Translator, "_search_queue", search)
+        patch.setattr(Searcher, "_search_queue", search)
         out = run(model, stdin="\n".join(lines).encode())
         assert out.exit_code == 0
         assert out.stdout.split("\n") == [expected[0], "", *expected[2:]]

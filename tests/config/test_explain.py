@@ -131,7 +131,7 @@ def test_the_keys_of_a_corpus_are_listed_once() -> None:
         ("data.train.source", "data.train.source: unknown key; did you mean data.train.N.source?"),
         ("data.test.sourc", "data.test.sourc: unknown key; did you mean data.test.source?"),
         ("data.valid.0.jsnl", "data.valid.0.jsnl: unknown key; did you mean data.valid.0.jsonl?"),
-        ("train.contxt", "train.contxt: unknown key; did you mean model.context?"),
+        ("train.contxt", "train.contxt: unknown key; did you mean data.context?"),
         ("decode.max_new_token", "decode.max_new_token: unknown key; did you mean decode.max_new_tokens?"),
         ("qqqqq", "qqqqq: unknown key"),
     ],
