@@ -64,6 +64,7 @@ def _read_shard(ctx: click.Context, param: click.Parameter, value: str | None) -
               "words, or (jsonl) the weight of each source word in each word.")  # fmt: skip
 @click.option("--alignment-output", type=click.Path(), help="Where hard alignments go, a line \"0-0 1-2 ...\" for each "
               "line; with jsonl they are in the objects.")  # fmt: skip
+@click.option("--token-scores", is_flag=True, help="Tell the log-probability of each token and word (jsonl).")
 @beam_size_option
 @click.option(
     "--n-best", type=click.IntRange(1), default=1, show_default=True, help="Translations for each line (jsonl)."
@@ -91,6 +92,7 @@ def main(
     form: str,
     alignment: "Kind | None",
     alignment_output: str | None,
+    token_scores: bool,
     n_best: int,
     others: tuple[str, ...],
     seed: int | None,
@@ -135,8 +137,12 @@ def main(
         raise Seq2SeqError(f"--n-best {n_best} is more than the {translator.most} translations that are looked at")
     if n_best > 1 and form == "text":
         raise Seq2SeqError("--n-best needs --format jsonl: text holds one translation for each line")
+    if token_scores and form == "text":
+        raise Seq2SeqError("--token-scores needs --format jsonl")
     hashes = [model_hash(find_model(Path(each))) for each in (model, *others)]
     job = describe_job(translator, hashes, n_best, form == "jsonl")
+    if token_scores:
+        job["token_scores"] = True
     with ended_by_sigterm(), _aligning(translator, job, alignment, alignment_output) as align:
         tally = _translate(translator, job, source, output, resume, shard, align, prefixes)
     _sum_up(tally)
@@ -216,6 +222,7 @@ def _translate(
     from seq2seq.decode.bulk import BulkTranslation
     from seq2seq.decode.shards import finished_shard, manifest_of, shard_of
     from seq2seq.decode.tally import State
+    from seq2seq.decode.token_scores import TokenScorer
     from seq2seq.decode.translator import STREAM_LINES
     from seq2seq.files import is_plain
     from seq2seq.text.inputs import open_text
@@ -235,7 +242,8 @@ def _translate(
         # Who types wants an answer to each line; everybody else wants many lines at once.
         at_once = 1 if typed else STREAM_LINES
         jsonl, begins = job["format"] == "jsonl", read_lines(Path(prefixes)) if prefixes else None
-        bulk = BulkTranslation(translator, text, job["n_best"], jsonl, at_once, align, begins)
+        score = TokenScorer(translator.searcher.models) if "token_scores" in job else None
+        bulk = BulkTranslation(translator, text, job["n_best"], jsonl, at_once, align, begins, score)
         if output and is_plain(Path(output)):
             _into_file(bulk, progress, Path(output), job, resume, manifest)
         else:

@@ -9,6 +9,7 @@ import torch
 from seq2seq import __version__
 from seq2seq.decode.context import last
 from seq2seq.decode.tally import State, Tally
+from seq2seq.decode.token_scores import TokenScores
 from seq2seq.decode.translation import Translation
 from seq2seq.decode.translator import STREAM_LINES, Translator
 from seq2seq.errors import DataError, Seq2SeqError
@@ -21,6 +22,7 @@ HOPELESS = 100  # lines that fail, none having succeeded, after which no other i
 
 Write = Callable[[bytes, Mapping[str, Any]], None]  # takes a block of lines, and what is needed to go on behind it
 Align = Callable[[Sequence[str], Sequence[Translation]], Iterable[Any]]  # see `alignment.OutputAligner`
+Score = Callable[[Sequence[Translation]], Iterable[TokenScores]]  # see `token_scores.TokenScorer`
 
 
 class Watcher(Protocol):
@@ -47,6 +49,7 @@ class BulkTranslation:
         align: aligns translations with the lines of a chunk and returns what the field `alignment` of each holds; where
             that is None there is none.
         prefixes: with what the translation of each line begins; empty: with anything. None: all are empty.
+        score: returns for the translations of a chunk what their tokens score, which goes into the objects.
 
     Attributes:
         tally: what has become of the lines so far.
@@ -61,10 +64,11 @@ class BulkTranslation:
         at_once: int = STREAM_LINES,
         align: Align | None = None,
         prefixes: Iterator[str] | None = None,
+        score: Score | None = None,
     ) -> None:
         self._translator, self._source = translator, source
-        self._n_best, self._jsonl, self._at_once, self._align = n_best, jsonl, at_once, align
-        self._prefixes = prefixes
+        self._n_best, self._jsonl, self._at_once = n_best, jsonl, at_once
+        self._align, self._prefixes, self._score = align, prefixes, score
         self.tally = Tally()
         self._first_error: Exception | None = None
 
@@ -93,7 +97,8 @@ class BulkTranslation:
             found = self._translator.translate_each(chunk, self._n_best, before, self._begins(len(chunk)))
             before = last([*before, *chunk], self._translator.context)
             aligned = self._align(chunk, found) if self._align else repeat(None)
-            held += b"".join([self._line(*each, watcher) for each in zip(found, aligned, strict=False)])
+            scored = self._score(found) if self._score else repeat(None)
+            held += b"".join([self._line(*each, watcher) for each in zip(found, aligned, scored, strict=False)])
             self._refuse_failure(HOPELESS)
             if self.tally.translated or not self.tally.failed:
                 write(held, self._state())
@@ -118,7 +123,7 @@ class BulkTranslation:
             raise DataError(f"there are {lines:,} prefixes, fewer than lines of the input: each line has one")
         return found
 
-    def _line(self, translation: Translation, alignment: Any, watcher: Watcher) -> bytes:
+    def _line(self, translation: Translation, alignment: Any, scores: TokenScores | None, watcher: Watcher) -> bytes:
         """Returns a line of the output."""
         self.tally.add(translation)
         if translation.error is not None:
@@ -127,6 +132,8 @@ class BulkTranslation:
         record = translation.record(self._n_best) if self._jsonl else None
         if record and alignment is not None:
             record["alignment"] = alignment
+        if record and scores is not None:
+            record |= scores.record()
         text = json_line(record) if record else translation.text
         return text.encode("utf-8", "replace") + b"\n"
 

@@ -12,24 +12,22 @@ text like that which it was fitted on.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seq2seq.errors import DamagedError
-from seq2seq.files import read_json, write_json
+from seq2seq.decode.context import own_lengths
+from seq2seq.decode.translation import Searched
+from seq2seq.model.calibration import Calibration, Features
+from seq2seq.text.tokenizer import Tokenizer
 
-CALIBRATION = "calibration.json"
-FORMAT_VERSION = 1
 GROUPS, LEAST_GROUP = 40, 5  # groups of examples that are fitted, at the most, and examples of each, at the least
 FOLDS = 5
 BINS = 10  # of a reliability diagram
 
 Values = npt.NDArray[np.float64]
-Features = Mapping[str, float]  # such as `mean_log_prob`; higher values of a single feature must mean higher quality
 
 
 @dataclass(frozen=True)
@@ -51,105 +49,48 @@ class Bin:
     quality: float
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """A monotone map from features of a translation to its expected quality.
+def fit_calibration(
+    features: Sequence[Features],
+    qualities: Sequence[float],
+    quality: str = "chrF / 100",
+    about: Mapping[str, Any] | None = None,
+) -> Calibration:
+    """Fits a calibration.
 
-    Attributes:
-        weights: of each feature; their weighted sum is the score.
-        scores: ascending, where the map bends.
-        values: expected quality there, 0 to 1, ascending; linear in between and constant beyond.
-        quality: what is expected, in words.
-        examples: translations that it was fitted on.
-        error: expected calibration error, 0 to 1, cross-validated.
-        about: what it holds for, such as how was searched and on which corpus.
+    Args:
+        features: of translations, the same names for each; of several the weights are fitted by least squares.
+        qualities: of the same translations, 0 to 1.
+        quality: what they are, in words.
+        about: what is kept beside it, for JSON.
+
+    Raises:
+        ValueError: there are too few examples, they differ in their features, or something is not as it must be.
     """
+    names, rows, targets = _examples(features, qualities)
+    weights, scores, values = _fit(rows, targets)
+    return Calibration(
+        weights=dict(zip(names, weights.tolist(), strict=True)),
+        scores=scores.tolist(),
+        values=values.tolist(),
+        quality=quality,
+        examples=len(rows),
+        error=calibration_error(_cross_validated(rows, targets), targets.tolist()),
+        about=dict(about or {}),
+    )
 
-    weights: dict[str, float]
-    scores: list[float]
-    values: list[float]
-    quality: str
-    examples: int
-    error: float
-    about: dict[str, Any]
 
-    @classmethod
-    def fit(
-        cls,
-        features: Sequence[Features],
-        qualities: Sequence[float],
-        quality: str = "chrF / 100",
-        about: Mapping[str, Any] | None = None,
-    ) -> "Calibration":
-        """Fits the map.
+def cross_validated(features: Sequence[Features], qualities: Sequence[float]) -> list[float]:
+    """Returns the confidence of each of some translations by a calibration that was fitted on others of them.
 
-        Args:
-            features: of translations, the same names for each; of several the weights are fitted by least squares.
-            qualities: of the same translations, 0 to 1.
-            quality: what they are, in words.
-            about: what is kept beside it, for JSON.
+    Args:
+        features: see `fit_calibration`.
+        qualities: see there.
 
-        Raises:
-            ValueError: there are too few examples, they differ in their features, or something is not as it must be.
-        """
-        names = sorted(features[0]) if features else []
-        rows, targets = _matrix(features, names), _checked_qualities(qualities)
-        if len(rows) != len(targets) or len(rows) < FOLDS:
-            raise ValueError(f"{len(rows)} translations with {len(targets)} qualities cannot be calibrated")
-        weights, scores, values = _fit(rows, targets)
-        error = calibration_error(_cross_validated(rows, targets), targets.tolist())
-        named = dict(zip(names, weights.tolist(), strict=True))
-        return cls(named, scores.tolist(), values.tolist(), quality, len(rows), error, dict(about or {}))
-
-    def __call__(self, features: Features) -> float:
-        """Returns the expected quality of a translation, 0 to 1; the least if its score is not a number.
-
-        Args:
-            features: those that it was fitted with; others are not looked at.
-
-        Raises:
-            KeyError: one is missing.
-        """
-        score = sum(weight * features[name] for name, weight in self.weights.items())
-        return self.values[0] if math.isnan(score) else float(np.interp(score, self.scores, self.values))
-
-    def save(self, folder: Path) -> None:
-        """Writes it into a folder; into a model folder by `files.add_file`, which keeps the manifest true."""
-        write_json(folder / CALIBRATION, {"format_version": FORMAT_VERSION, **asdict(self)})
-
-    @classmethod
-    def load(cls, folder: Path) -> "Calibration":
-        """Reads it from a folder.
-
-        Raises:
-            DamagedError: it is not as it was written, or of another format version.
-            OSError: it cannot be read.
-        """
-        path = folder / CALIBRATION
-        try:
-            record = dict(read_json(path))
-            if (version := record.pop("format_version", None)) != FORMAT_VERSION:
-                raise ValueError(f"format version {version!r}; this program reads version {FORMAT_VERSION}")
-            calibration = cls(**record)
-            calibration._check()
-        except (ValueError, TypeError, AttributeError) as error:
-            raise DamagedError(f"{path}: {error}") from error
-        return calibration
-
-    def _check(self) -> None:
-        """Checks that it is a monotone map.
-
-        Raises:
-            ValueError: it is not.
-        """
-        numbers = [*self.weights.values(), *self.scores, *self.values, self.error]
-        if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
-            raise ValueError("its numbers are not finite")
-        ascending = self.scores == sorted(self.scores) and self.values == sorted(self.values)
-        if not self.weights or not self.scores or len(self.scores) != len(self.values) or not ascending:
-            raise ValueError("it is no monotone map")
-        if not 0 <= self.values[0] <= self.values[-1] <= 1:
-            raise ValueError("its values are not from 0 to 1")
+    Raises:
+        ValueError: see there.
+    """
+    _, rows, targets = _examples(features, qualities)
+    return _cross_validated(rows, targets)
 
 
 def search_features(log_prob: float, tokens: int, source_tokens: int) -> dict[str, float]:
@@ -165,6 +106,21 @@ def search_features(log_prob: float, tokens: int, source_tokens: int) -> dict[st
     """
     misfit = -abs(math.log(max(tokens, 1) / max(source_tokens, 1)))
     return {"mean_log_prob": log_prob / max(tokens, 1), "length_misfit": misfit}
+
+
+def features_of(tokenizer: Tokenizer, searched: Sequence[Searched]) -> list[dict[str, float]]:
+    """Returns the features of what search has found for lines or parts of lines."""
+    if not searched:
+        return []
+    lengths = own_lengths(tokenizer, [part.source for part in searched])
+    rows = zip(searched, lengths, strict=True)
+    return [search_features(part.log_prob, len(part.tokens) + 1, length) for part, length in rows]
+
+
+def confidence_of(calibration: Calibration, tokenizer: Tokenizer, searched: Sequence[Searched]) -> float:
+    """Returns the confidence of a line: of one that was split the mean of its parts, each by its tokens with eos."""
+    values = [calibration(features) for features in features_of(tokenizer, searched)]
+    return float(np.average(values, weights=[len(part.tokens) + 1 for part in searched]))
 
 
 def isotonic(values: Sequence[float], weights: Sequence[float] | None = None) -> list[float]:
@@ -240,6 +196,19 @@ def _cross_validated(rows: Values, targets: Values) -> list[float]:
         weights, scores, values = _fit(rows[folds != fold], targets[folds != fold])
         confidences[folds == fold] = np.interp(rows[folds == fold] @ weights, scores, values)
     return confidences.tolist()
+
+
+def _examples(features: Sequence[Features], qualities: Sequence[float]) -> tuple[list[str], Values, Values]:
+    """Returns the names of features, the features as [examples, names], and the qualities.
+
+    Raises:
+        ValueError: they cannot be fitted.
+    """
+    names = sorted(features[0]) if features else []
+    rows, targets = _matrix(features, names), _checked_qualities(qualities)
+    if len(rows) != len(targets) or len(rows) < FOLDS:
+        raise ValueError(f"{len(rows)} translations with {len(targets)} qualities cannot be calibrated")
+    return names, rows, targets
 
 
 def _matrix(features: Sequence[Features], names: Sequence[str]) -> Values:

@@ -91,29 +91,9 @@ class Scorer:
         tokenizer = self.trained.tokenizer
         src = encode(self.trained, passages(sources, before, self.context), self.language)
         tgt = tokenizer.encode_target(targets)
-        found: list[list[float]] = [[] for _ in src]
-        lengths = [max(map(len, pair)) for pair in zip(src, tgt, strict=True)]
-        for rows in cut_by_tokens(lengths, self.trained.settings.decode.batch_tokens, len(lengths)):
-            for i, log_probs in zip(
-                rows, self._token_log_probs([src[i] for i in rows], [tgt[i] for i in rows]), strict=True
-            ):
-                found[i] = log_probs
+        found = pair_log_probs(self.trained, src, tgt)
         pieces = tokenizer.target_pieces(tgt)
         return [LineScore(sum(row), names, row) for row, names in zip(found, pieces, strict=True)]
-
-    def _token_log_probs(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[list[float]]:
-        """Returns the log-probability of each target token, one list for each pair."""
-        model, device = self.trained.model, self.trained.device
-        batch = Batch.from_ids(sources, targets).to(device)
-        with evaluating(model), autocast(self.trained.decode_precision, device):
-            hidden = model.decode(batch.tgt_in, model.start(batch.src))  # [B, T, D]
-            at_once = max(1, MAX_SCORES // (len(targets) * self.trained.tokenizer.target_vocab_size))  # positions
-            parts = []
-            for rows, ids in zip(*(torch.split(all_, at_once, 1) for all_ in (hidden, batch.tgt_out)), strict=True):
-                scores = F.log_softmax(model.logits(rows).float(), dim=-1)  # [B, some of T, V]
-                parts.append(scores.gather(-1, ids[:, :, None])[:, :, 0])
-            log_probs = torch.cat(parts, dim=1)  # [B, T]
-        return [row[: len(ids)] for row, ids in zip(log_probs.tolist(), targets, strict=True)]
 
 
 class TextScorer:
@@ -147,6 +127,40 @@ class TextScorer:
             LineScore(math.fsum(log_probs), pieces, log_probs)
             for log_probs, pieces in zip(found, tokenizer.target_pieces([row[:-1] for row in rows]), strict=True)
         ]
+
+
+def pair_log_probs(trained: TrainedModel, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[list[float]]:
+    """Returns the log-probability, in nats, of each token of each target, given its source and the tokens before.
+
+    Args:
+        trained: the model, on its device; it may be prepared for decoding.
+        sources: ids, eos last.
+        targets: ids, eos last.
+    """
+    found: list[list[float]] = [[] for _ in sources]
+    lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
+    if not lengths:
+        return found
+    for rows in cut_by_tokens(lengths, trained.settings.decode.batch_tokens, len(lengths)):
+        log_probs = _batch_log_probs(trained, [sources[i] for i in rows], [targets[i] for i in rows])
+        for i, row in zip(rows, log_probs, strict=True):
+            found[i] = row
+    return found
+
+
+def _batch_log_probs(trained: TrainedModel, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[list[float]]:
+    """Returns what `pair_log_probs` does for pairs that are computed together."""
+    model, device = trained.model, trained.device
+    batch = Batch.from_ids(sources, targets).to(device)
+    with evaluating(model), autocast(trained.decode_precision, device):
+        hidden = model.decode(batch.tgt_in, model.start(batch.src))  # [B, T, D]
+        at_once = max(1, MAX_SCORES // (len(targets) * trained.tokenizer.target_vocab_size))  # positions
+        parts = []
+        for rows, ids in zip(*(torch.split(all_, at_once, 1) for all_ in (hidden, batch.tgt_out)), strict=True):
+            scores = F.log_softmax(model.logits(rows).float(), dim=-1)  # [B, some of T, V]
+            parts.append(scores.gather(-1, ids[:, :, None])[:, :, 0])
+        log_probs = torch.cat(parts, dim=1)  # [B, T]
+    return [row[: len(ids)] for row, ids in zip(log_probs.tolist(), targets, strict=True)]
 
 
 def token_log_probs(model: GPT, rows: Sequence[Ids], batch_tokens: int) -> list[list[float]]:

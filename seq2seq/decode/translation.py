@@ -1,9 +1,11 @@
 """What a translator makes of a line."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from seq2seq.decode.detector import Flag
+from seq2seq.text.ids import Ids
 from seq2seq.text.lines import one_line
 
 
@@ -32,6 +34,21 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Searched:
+    """What search has read and found for a line, or for a part of one that was split.
+
+    Attributes:
+        source: ids, eos last; in front of the text there may be a tag and the lines before.
+        tokens: target ids of the best translation, without eos.
+        log_prob: of them, eos included, in nats.
+    """
+
+    source: Ids
+    tokens: list[int]
+    log_prob: float
+
+
+@dataclass(frozen=True)
 class Translation:
     """The translation of one line.
 
@@ -43,6 +60,10 @@ class Translation:
         error: why there is no translation, the text being empty.
         flags: what seems wrong with it, if somebody has looked.
         retried: whether it seemed wrong, and was tried again.
+        searched: the best translation of each part; none for a blank line.
+        calibrated: whether the model tells a confidence.
+        confidence: which quality, from 0 to 1, is expected of the best translation: chrF / 100, unless the model was
+            calibrated otherwise; None for a blank line, and if the model is not calibrated.
     """
 
     text: str
@@ -52,6 +73,9 @@ class Translation:
     error: Exception | None = None
     flags: tuple[Flag, ...] = ()
     retried: bool = False
+    searched: Sequence[Searched] = field(default=(), repr=False, compare=False)
+    calibrated: bool = False
+    confidence: float | None = None
 
     @property
     def reason(self) -> str:
@@ -69,6 +93,8 @@ class Translation:
             "truncated": self.truncated,
             "failed": self.error is not None,
         }
+        if self.calibrated:
+            record["confidence"] = self.confidence
         if self.error is not None:
             record["error"] = self.reason
         if self.retried:

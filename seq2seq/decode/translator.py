@@ -1,6 +1,7 @@
 """Raw text in, raw text out: one translation for each line, whatever the line holds."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,13 +10,14 @@ import numpy as np
 
 from seq2seq.config import DecodeSettings
 from seq2seq.decode.beams import Hypothesis
+from seq2seq.decode.confidence import confidence_of
 from seq2seq.decode.constraints import Demand
 from seq2seq.decode.context import Passage, encode, last, passages
 from seq2seq.decode.guard import Guard, second_try
 from seq2seq.decode.mbr import choose, posterior
 from seq2seq.decode.searcher import Found, Searcher
 from seq2seq.decode.steering import PLAIN, PhraseBook, Steering
-from seq2seq.decode.translation import BLANK, Candidate, Translation
+from seq2seq.decode.translation import BLANK, Candidate, Searched, Translation
 from seq2seq.errors import Seq2SeqError
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import choose_device
@@ -57,6 +59,8 @@ class Translator:
 
     Attributes:
         context: lines in front of a line that it is translated with, if they are of the same document.
+        calibration: by which translations get a confidence: that of the model, if it was made for the language and no
+            other model translates with it.
         tell: is called now and then with the share of the present lines, from 0 to 1, whose search has ended.
 
     Raises:
@@ -86,6 +90,9 @@ class Translator:
         self.steering = steering
         if steering.is_needed and (self.decode.search == "sampling" or self.decode.beam_groups > 1):
             raise Seq2SeqError("a glossary, forbidden words and text to keep need plain beam search")
+        own = trained.calibration
+        holds = own is not None and not others and own.about.get("target_language") == self.language
+        self.calibration = own if holds else None
         self.searcher = Searcher([trained, *others], batch_size, steering.forbidden_words, seed)
         self.guard = None
         if guard:
@@ -198,8 +205,9 @@ class Translator:
             found = self.guard.guarded(
                 lines, found, lambda wrong: self._search(self._second, [parts[i] for i in wrong], n_best)
             )
-        translations = dict(zip(unique, found, strict=True))
-        return [translations.get(row, BLANK) for row in rows]
+        translations = {row: self._trusted(one) for row, one in zip(unique, found, strict=True)}
+        blank = self._trusted(BLANK)
+        return [translations.get(row, blank) for row in rows]
 
     def _search(self, searcher: Searcher, lines: Sequence[Sequence[_Part]], n_best: int) -> list[Translation]:
         """Returns a translation of each line, which has one part or several."""
@@ -266,16 +274,26 @@ class Translator:
             if isinstance(hypotheses, Exception):
                 return Translation("", [], len(found), error=hypotheses)
             chosen.append(self._candidates(searcher.decode, part, hypotheses))
+        best = [of_part[0] for of_part in chosen]
+        searched = [Searched(part.ids, one.tokens, one.log_prob) for part, (_, one) in zip(parts, best, strict=True)]
         if len(chosen) == 1:
             candidates = [candidate for candidate, _ in chosen[0]]
-            return Translation(candidates[0].text, candidates[:n_best], truncated=chosen[0][0][1].truncated)
-        best = [of_part[0] for of_part in chosen]
+            truncated = chosen[0][0][1].truncated
+            return Translation(candidates[0].text, candidates[:n_best], truncated=truncated, searched=searched)
         text = " ".join(candidate.text for candidate, _ in best if candidate.text)
         tokens = [token for _, hypothesis in best for token in hypothesis.tokens]
         log_prob = sum(hypothesis.log_prob for _, hypothesis in best)
         score = log_prob / searcher.penalty(len(tokens) + len(best))
         truncated = any(hypothesis.truncated for _, hypothesis in best)
-        return Translation(text, [Candidate(text, score, log_prob, tokens)], len(parts), truncated)
+        return Translation(text, [Candidate(text, score, log_prob, tokens)], len(parts), truncated, searched=searched)
+
+    def _trusted(self, translation: Translation) -> Translation:
+        """Adds the confidence, if the model is calibrated."""
+        if self.calibration is None:
+            return translation
+        searched = translation.searched
+        value = confidence_of(self.calibration, self.tokenizer, searched) if searched else None
+        return replace(translation, calibrated=True, confidence=value)
 
     def _candidates(
         self, decode: DecodeSettings, part: _Part, hypotheses: Sequence[Hypothesis]

@@ -1,10 +1,11 @@
 """Model folders: model.safetensors, config.json, tokenizer/ and MANIFEST.json. Nothing else is needed to translate.
 
-A translation model may have shortlist.safetensors too.
+A translation model may have shortlist.safetensors and calibration.json too.
 """
 
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, overload
@@ -23,7 +24,8 @@ from seq2seq.config import (
     settings_hash,
 )
 from seq2seq.errors import DataError, ModelError, RecipeError
-from seq2seq.files import MANIFEST, fingerprint, read_json, replaced, verify_manifest, write_json
+from seq2seq.files import MANIFEST, fingerprint, lock, read_json, replaced, verify_manifest, write_json
+from seq2seq.model.calibration import CALIBRATION, Calibration
 from seq2seq.model.device import DECODING_WIDTH, Precision, choose_precision
 from seq2seq.model.gpt import GPT
 from seq2seq.model.linear import Linear, prepare_for_decoding
@@ -88,12 +90,15 @@ class TrainedModel(AnyTrained):
     Attributes:
         max_source_length: tokens of the longest source the model was trained on, eos included.
         shortlist: which words may translate which, if that has been learnt.
+        calibration: how good translations with these weights are, if that has been measured; it is not saved with
+            others.
     """
 
     model: Transformer
     settings: TranslationSettings
     max_source_length: int
     shortlist: Shortlist | None = None
+    calibration: Calibration | None = None
 
     def target_language(self, wanted: str | None) -> str:
         """Returns the language to translate into.
@@ -267,7 +272,9 @@ def load_any(
     model = build_model(settings, tokenizer)
     load_weights(model, folder / WEIGHTS)
     shortlist = Shortlist.load(folder, tokenizer) if SHORTLIST in names else None
-    return TrainedModel(model.to(device).eval(), tokenizer, settings, config.max_source_length, shortlist)
+    calibration = Calibration.load(folder) if CALIBRATION in names else None
+    longest = config.max_source_length
+    return TrainedModel(model.to(device).eval(), tokenizer, settings, longest, shortlist, calibration)
 
 
 def _check_sizes(settings: Settings, tokenizer: Tokenizer, folder: Path) -> None:
@@ -319,6 +326,22 @@ def find_model(path: Path) -> Path:
     if not path.exists():
         raise ModelError(f"{path}: no such folder; give a run folder or a model folder")
     raise ModelError(f"{path}: neither a model folder nor a run folder with a model or checkpoint in it")
+
+
+def lock_of_run(folder: Path, advice: str = "") -> AbstractContextManager[None]:
+    """Holds the run folder that a model is part of, if it is: training would write another model in its place.
+
+    Args:
+        folder: of the model.
+        advice: what to do else than to wait for the end of a training.
+
+    Raises:
+        RunError: on entering, the run is being trained.
+    """
+    run = folder.parents[1] if CHECKPOINT.fullmatch(folder.name) else folder.parent
+    if not (run / "status.json").exists():
+        return nullcontext()
+    return lock(run, ", ".join(filter(None, [f"{run}: is being trained; wait for its end", advice])))
 
 
 def model_hash(folder: Path) -> str:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from seq2seq.data.lexicon import learn_shortlist
 from seq2seq.data.pools import Position
 from seq2seq.data.store import CHUNK, PairStore, cache_folder, drop_reasons
 from seq2seq.errors import DataError
-from seq2seq.files import add_file, fingerprint, lock, made_once
-from seq2seq.model.folder import CHECKPOINT, TrainedModel, find_model, load_model
+from seq2seq.files import add_file, fingerprint, made_once
+from seq2seq.model.folder import TrainedModel, find_model, load_model, lock_of_run
 from seq2seq.text.corpora import aligned_lines
 from seq2seq.text.ids import IdRows, Ids
 from seq2seq.text.lines import in_chunks, is_blank
@@ -66,7 +65,7 @@ def add_shortlist(path: Path, corpora: Sequence[Files]) -> None:
         RunError: the run is being trained.
     """
     folder = find_model(path)
-    with _lock_of_run(folder):
+    with lock_of_run(folder, "or choose another output with train.shortlist=true"):
         trained = load_model(folder)
         languages = [trained.target_language(language) for _, _, language in corpora]
         if missing := set(trained.tokenizer.languages) - set(languages):
@@ -78,14 +77,6 @@ def add_shortlist(path: Path, corpora: Sequence[Files]) -> None:
         read = [_read(*files[:2], language, most, trained) for files, language in zip(corpora, languages, strict=True)]
         shortlist = _learnt(_joined(read), trained.tokenizer)
         add_file(folder, SHORTLIST, shortlist.save)
-
-
-def _lock_of_run(folder: Path) -> AbstractContextManager[None]:
-    """Holds the run folder that a model is part of, if it is: training would write another model in its place."""
-    run = folder.parents[1] if CHECKPOINT.fullmatch(folder.name) else folder.parent
-    if not (run / "status.json").exists():
-        return nullcontext()
-    return lock(run, f"{run}: is being trained; wait for its end, or choose another output with train.shortlist=true")
 
 
 def _learnt(rows: Rows, tokenizer: Tokenizer) -> Shortlist:

@@ -7,20 +7,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import make_pairs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seq2seq.config import TokenizerSettings
 from seq2seq.decode.confidence import (
-    CALIBRATION,
     FOLDS,
-    Calibration,
     calibration_error,
+    confidence_of,
+    cross_validated,
+    features_of,
+    fit_calibration,
     isotonic,
     reliability,
     search_features,
 )
-from seq2seq.errors import DamagedError
+from seq2seq.decode.translation import Searched
+from seq2seq.errors import ModelError
 from seq2seq.files import add_file, atomic_folder, verify_manifest
+from seq2seq.model.calibration import CALIBRATION, Calibration
+from seq2seq.text.ids import EOS
+from seq2seq.text.tokenizer import Tokenizer
 
 
 def draw(n: int, seed: int = 0) -> tuple[list[dict[str, float]], list[float]]:
@@ -63,13 +71,13 @@ def test_no_other_ascending_sequence_is_nearer(values: list[float]) -> None:
 
 def test_what_is_expected_comes_true() -> None:
     rows, qualities = draw(2000)
-    calibration = Calibration.fit(rows, qualities)
+    calibration = fit_calibration(rows, qualities)
     others, true = draw(2000, seed=1)
     confidences = [calibration(row) for row in others]
     assert calibration_error(confidences, true) < 0.04
     assert calibration.error < 0.04
     assert calibration_error([math.exp(row["mean_log_prob"]) for row in others], true) > 0.1  # of bare probabilities
-    alone = Calibration.fit([{"mean_log_prob": row["mean_log_prob"]} for row in rows], qualities)
+    alone = fit_calibration([{"mean_log_prob": row["mean_log_prob"]} for row in rows], qualities)
     errors = [np.mean([(c(row) - q) ** 2 for row, q in zip(others, true, strict=True)]) for c in (calibration, alone)]
     assert errors[0] < errors[1] < np.var(true)
     assert abs(calibration.weights["noise"]) < 0.1 * abs(calibration.weights["mean_log_prob"])
@@ -78,7 +86,7 @@ def test_what_is_expected_comes_true() -> None:
 def test_more_of_the_score_is_never_worse() -> None:
     random = np.random.default_rng(2)
     features = [{"mean_log_prob": float(value)} for value in random.normal(size=200).round(1)]
-    calibration = Calibration.fit(features, random.random(200).tolist())
+    calibration = fit_calibration(features, random.random(200).tolist())
     confidences = [calibration({"mean_log_prob": score}) for score in np.linspace(-5, 5, 99)]
     assert all(0 <= one <= other <= 1 for one, other in pairwise(confidences))
     assert calibration({"mean_log_prob": -math.inf}) == calibration({"mean_log_prob": math.nan}) == confidences[0]
@@ -86,16 +94,16 @@ def test_more_of_the_score_is_never_worse() -> None:
 
 def test_a_step_is_found_exactly() -> None:
     features = [{"mean_log_prob": -10.0 + i} for i in range(20)]
-    calibration = Calibration.fit(features, [0.0] * 10 + [1.0] * 10, quality="chrF >= 50")
+    calibration = fit_calibration(features, [0.0] * 10 + [1.0] * 10, quality="chrF >= 50")
     assert (calibration.scores, calibration.values) == ([-5.5, 4.5], [0.0, 1.0])
     assert calibration({"mean_log_prob": -0.5}) == pytest.approx(0.5)
     assert (calibration.quality, calibration.examples, calibration.weights) == ("chrF >= 50", 20, {"mean_log_prob": 1})
 
 
 def test_scores_that_say_nothing_give_the_mean() -> None:
-    calibration = Calibration.fit([{"a": 1.0, "b": 2.0}] * 10, [0.2, 0.4] * 5)
+    calibration = fit_calibration([{"a": 1.0, "b": 2.0}] * 10, [0.2, 0.4] * 5)
     assert calibration({"a": 1.0, "b": 2.0, "other": 3.0}) == pytest.approx(0.3)
-    descending = Calibration.fit([{"a": float(i)} for i in range(10)], [1.0] * 5 + [0.0] * 5)
+    descending = fit_calibration([{"a": float(i)} for i in range(10)], [1.0] * 5 + [0.0] * 5)
     assert descending.values == [0.5]
 
 
@@ -121,38 +129,71 @@ def test_what_cannot_be_calibrated_is_refused() -> None:
         ([row] * 9, [math.nan] * 9, "from 0 to 1"),
     ):
         with pytest.raises(ValueError, match=message):
-            Calibration.fit(features, qualities)
+            fit_calibration(features, qualities)
 
 
 def test_it_is_kept_with_the_model(tmp_path: Path) -> None:
     rows, qualities = draw(100)
-    calibration = Calibration.fit(rows, qualities, about={"beam_size": 5})
+    found = [{"mean_log_prob": row["mean_log_prob"], "length_misfit": -abs(row["noise"])} for row in rows]
+    calibration = fit_calibration(found, qualities, about={"beam_size": 5})
     with atomic_folder(tmp_path / "model") as folder:
         (folder / "config.json").write_text("{}")
     add_file(tmp_path / "model", CALIBRATION, calibration.save)
     assert CALIBRATION in verify_manifest(tmp_path / "model")
     loaded = Calibration.load(tmp_path / "model")
     assert loaded == calibration
-    assert [loaded(row) for row in rows] == [calibration(row) for row in rows]
+    assert [loaded(row) for row in found] == [calibration(row) for row in found]
+
+
+def test_each_is_judged_by_the_others() -> None:
+    rows, qualities = draw(50)
+    confidences = cross_validated(rows, qualities)
+    others = [i for i in range(50) if i % FOLDS]
+    fitted = fit_calibration([rows[i] for i in others], [qualities[i] for i in others])
+    assert [confidences[i] for i in range(0, 50, FOLDS)] == pytest.approx([fitted(row) for row in rows[::FOLDS]])
+    assert fit_calibration(rows, qualities).error == pytest.approx(calibration_error(confidences, qualities))
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"format_version": 2}, {"values": [0.9, 0.1]}, {"values": []}, {"scores": "ab"}, {"weights": {"a": None}},
-        {"values": [0.0, 2.0]}, {"weights": []}, {"error": "high"}, {"unknown": 1}, {"scores": [1.0, math.nan]},
+        {"format_version": 2}, {"values": [0.9, 0.1]}, {"values": []}, {"scores": "ab"}, {"values": [0.0, 2.0]},
+        {"weights": {"mean_log_prob": None}}, {"weights": {"unknown": 1.0}}, {"weights": []}, {"weights": {}},
+        {"error": "high"}, {"unknown": 1}, {"scores": [1.0, math.nan]}, {"scores": [0, 10**400]}, {"scores": [True, 2]},
+        {"examples": -1}, {"about": None}, {"scores": [], "values": []},
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    Calibration({"a": 1.0}, [0.0, 1.0], [0.1, 0.9], "chrF / 100", 10, 0.1, {}).save(tmp_path)
-    assert Calibration.load(tmp_path)({"a": 0.5}) == 0.5
+    calibration(scores=[0.0, 1.0]).save(tmp_path)
+    assert Calibration.load(tmp_path)({"mean_log_prob": 0.5}) == 0.5
     record = json.loads((tmp_path / CALIBRATION).read_text())
-    (tmp_path / CALIBRATION).write_text(json.dumps({**record, **change}))
-    with pytest.raises(DamagedError, match=CALIBRATION):
-        Calibration.load(tmp_path)
-    (tmp_path / CALIBRATION).write_text("[1]")
-    with pytest.raises(DamagedError, match=CALIBRATION):
-        Calibration.load(tmp_path)
+    for text in (json.dumps({**record, **change}), "[1]", "1", "\x00", "[" * 10**5, " " * 2**21):
+        (tmp_path / CALIBRATION).write_text(text)
+        with pytest.raises(ModelError, match=f"{CALIBRATION}: not usable: .*; make it anew with seq2seq-calibrate"):
+            Calibration.load(tmp_path)
+
+
+def calibration(scores: list[float], weight: float = 1.0) -> Calibration:
+    return Calibration(
+        weights={"mean_log_prob": weight}, scores=scores, values=[0.1, 0.9], quality="chrF / 100", examples=10,
+        error=0.1, about={},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("low", "high", "weight"), [(-1e308, 1e308, 1.0), (-1.0, 1.0, 1e308), (-1e308, 1e308, 1e308)])
+def test_of_huge_numbers_comes_a_confidence_too(low: float, high: float, weight: float) -> None:
+    huge = calibration([low, high], weight)
+    for score in (-1e9, -1.0, 0.0, 1.0, 1e9, math.inf, -math.inf, math.nan):
+        assert 0.1 <= huge({"mean_log_prob": score}) <= 0.9
+
+
+def test_parts_count_by_their_tokens() -> None:
+    ids = np.array([5, 6, EOS])
+    tokenizer = Tokenizer.train(make_pairs(50), TokenizerSettings(vocab_size=60))
+    parts = [Searched(ids, [7, 8], 0.0), Searched(ids, [7] * 8, -9.0)]
+    assert [row["mean_log_prob"] for row in features_of(tokenizer, parts)] == [0.0, -1.0]
+    assert confidence_of(calibration([-1.0, 0.0]), tokenizer, parts) == pytest.approx((3 * 0.9 + 9 * 0.1) / 12)
+    assert features_of(tokenizer, []) == []
 
 
 def test_features_of_a_search() -> None:

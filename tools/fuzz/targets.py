@@ -16,10 +16,12 @@ from fuzz.mutate import mutate
 from inject.corpus import write_corpus, write_recipe
 from seq2seq import Generator, Translator
 from seq2seq.config import JsonlFile, TsvFile, load_recipe, settings_from_dict
+from seq2seq.decode.confidence import fit_calibration
 from seq2seq.decode.partial import read_journal
 from seq2seq.decode.shards import merge
 from seq2seq.evaluate.doctor.folder import inspect_folder
 from seq2seq.files import MANIFEST, sha256, verify_manifest, write_manifest
+from seq2seq.model.calibration import CALIBRATION
 from seq2seq.model.folder import build_model, load_any, load_model
 from seq2seq.model.weights import load_tensors
 from seq2seq.text.corpora import JsonlCorpus, TsvCorpus
@@ -213,6 +215,24 @@ class ShortlistFile(FolderFile):
         """Loads the model with it, and translates with it."""
         limits: dict[str, Any] = {"beam_size": 2, "max_length_ratio": 0.5, "shortlist": True}
         Translator.load(self.model, "cpu", **limits).translate(LINES)
+
+
+class CalibrationFile(FolderFile):
+    """calibration.json."""
+
+    name, file = "calibration", CALIBRATION
+
+    def add(self, folder: Path) -> None:
+        """Adds a calibration."""
+        features = [{"mean_log_prob": -i / 9, "length_misfit": -i % 7 / 9} for i in range(60)]
+        fit_calibration(features, [1 / (1 + i) for i in range(60)], about={"target_language": "de"}).save(folder)
+
+    def read(self) -> None:
+        """Loads the model with it, and translates with it."""
+        translator = Translator.load(self.model, "cpu", beam_size=2, max_length_ratio=0.5)
+        for translation in translator.translate_all(LINES):
+            if translation.confidence is not None and not 0 <= translation.confidence <= 1:
+                raise AssertionError(translation.confidence)
 
 
 class Optimizer(FolderFile):
@@ -419,6 +439,6 @@ TARGETS: dict[str, type[Target]] = {
     kind.name: kind
     for kind in (
         RecipeFile, Override, StoredSettings, Manifest, Config, GPTConfig, TokenizerFile, SentencePieceFile, Characters,
-        Weights, ShortlistFile, Optimizer, State, RunFiles, Text, Gzip, Zstd, Tsv, Jsonl, Journal,
+        Weights, ShortlistFile, CalibrationFile, Optimizer, State, RunFiles, Text, Gzip, Zstd, Tsv, Jsonl, Journal,
     )
 }  # fmt: skip

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from seq2seq.config import Settings, settings_to_yaml
 from seq2seq.errors import ModelError, Seq2SeqError
 from seq2seq.files import FORMAT_VERSION, MANIFEST, file_fault, read_json, read_manifest, sha256
+from seq2seq.model.calibration import CALIBRATION, Calibration
 from seq2seq.model.folder import CONFIG, TOKENIZER, WEIGHTS, ModelConfig, checkpoint_folders, find_model
 from seq2seq.model.weights import read_shapes
 from seq2seq.text.ids import SPECIAL_IDS
@@ -103,6 +104,8 @@ def inspect_folder(path: Path) -> Folder:
             folder.faults.append(f"{folder.path}: the model was trained with another tokenizer than the one beside it")
         if (folder.path / SHORTLIST).exists():
             folder.facts["shortlist"] = _shortlist(folder.path, tokenizer)
+        if (folder.path / CALIBRATION).exists():
+            folder.facts["calibration"] = _calibration(folder.path)
     folder.facts = {**run, **folder.facts}
     folder.faults = list(dict.fromkeys(folder.faults))
     return folder
@@ -204,6 +207,11 @@ def _tokenizer_facts(tokenizer: Tokenizer, folder: Path) -> dict[str, str]:
     if tokenizer.separator:
         facts["separator"] = f"id {tokenizer.separator}, behind each sentence of a context (data.context)"
     return facts
+
+
+def _calibration(folder: Path) -> str:
+    calibration = Calibration.load(folder)
+    return f"{calibration.examples:,} translations, expected calibration error {calibration.error:.4f}"
 
 
 def _shortlist(folder: Path, tokenizer: Tokenizer) -> str:
