@@ -213,7 +213,7 @@ def _end(
         parent, log_prob = best.parents[i, group, k], float(best.scores[i, group, k])
         tokens = beams.written(i, parent)
         row = i * search.beam_size + int(parent)
-        waived = constraints.waived(row) if constraints else Waived()
+        waived = constraints.waived_at_end(row) if constraints else Waived()
         score = (log_prob - waived.log_prob) / search.penalty(len(tokens) + 1 - waived.tokens)
         score += search.coverage_penalty * float(coverage[i, parent])
         beams.sentences[i].end(tokens, log_prob, score)

@@ -174,10 +174,8 @@ class Constraints:
         for row, token in enumerate(tokens.tolist()):
             if row not in self._new:
                 demand, state = self._rows[row]
-                after = self._after(demand, state, token)
-                if demand.phrases:
-                    self._waived[row] = self._waived_after(row, token, state)
-                self._rows[row] = demand, after
+                self._waived[row] = self._waived_after(row, token, self._costs[row].get(token))
+                self._rows[row] = demand, self._after(demand, state, token)
         self._new.clear()
         self._costs = [{} for _ in self._rows]
 
@@ -223,27 +221,27 @@ class Constraints:
         demand, state = self._rows[row]
         return self._wanted(demand, state) if state.read >= len(demand.prefix) else []
 
-    def waived(self, row: int) -> "Waived":
-        """Returns what does not count in a comparison of a row with others."""
-        return self._waived[row]
-
-    def waive(self, row: int, token: int, log_prob: float) -> float:
-        """Returns what a token adds to a row's score where it is compared with others.
+    def waived(self, row: int, token: int, log_prob: float) -> "Waived":
+        """Returns what does not count where a row that goes on with a token is compared with others.
 
         Behind its first token a phrase is what was asked for, and no choice: how improbable it is says nothing about
         the hypothesis. If it counted, a long address would outweigh all words around it.
         """
         demand, state = self._rows[row]
-        if not any(demand.phrases[p].ways[w][n] == token for p, w, n in state.begun):
-            return log_prob
-        self._costs[row][token] = log_prob
-        return 0.0
+        goes_on = any(demand.phrases[p].ways[w][n] == token for p, w, n in state.begun)
+        if goes_on:
+            self._costs[row][token] = log_prob
+        return self._waived_after(row, token, log_prob if goes_on else None)
 
-    def _waived_after(self, row: int, token: int, before: _State) -> Waived:
-        found = self._waived[row]
-        if before.open:
-            found = found.settled() if self._pieces.begins[token] else found.given_up()
-        cost = self._costs[row].get(token)  # None: it does not go on with a phrase
+    def waived_at_end(self, row: int) -> "Waived":
+        """Returns what does not count of a row that ends."""
+        return self._waived_after(row, self._eos, None)
+
+    def _waived_after(self, row: int, token: int, cost: float | None) -> "Waived":
+        """Returns what is waived behind a token; cost: its log-probability, if it goes on with a phrase."""
+        found, state = self._waived[row], self._rows[row][1]
+        if state.open:
+            found = found.settled() if token == self._eos or self._pieces.begins[token] else found.given_up()
         return found.given_up() if cost is None else found.plus(cost)
 
     def phrases(self, place: int) -> int:

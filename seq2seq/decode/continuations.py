@@ -122,10 +122,9 @@ def _candidates(place: int, scores: Tensor, log_probs: Tensor, constraints: Cons
             continue
         wanted = constraints.wanted(first + beam)
         more_of = dict(zip([*ids, *wanted], [*row, *log_probs[beam, wanted].tolist()], strict=True))
-        base = score - constraints.waived(first + beam).log_prob
         for token, more in more_of.items():
             if more > NEVER:
-                rank = base + constraints.waive(first + beam, token, more)
+                rank = score + more - constraints.waived(first + beam, token, more).log_prob
                 found.add(_Candidate(rank, score + more, beam, token))
     return found
 
