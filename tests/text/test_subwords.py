@@ -93,7 +93,7 @@ def is_piece(processor: sentencepiece.SentencePieceProcessor, text: str) -> bool
     return bool(processor.piece_to_id(text) != UNK)
 
 
-def assert_drawn(sampler: SubwordSampler, line: str, alpha: float, expected: dict[Row, float]) -> None:
+def is_drawn(sampler: SubwordSampler, line: str, alpha: float, expected: dict[Row, float]) -> bool:
     """Chi-square, rare outcomes together: ten standard deviations, and the seeds are always the same."""
     found = Counter(tuple(sampler.sample(line, alpha, seed)) for seed in range(DRAWS))
     assert set(found) <= set(expected)
@@ -102,7 +102,7 @@ def assert_drawn(sampler: SubwordSampler, line: str, alpha: float, expected: dic
     cells.append((DRAWS - sum(n for n, _ in cells), max(DRAWS - math.fsum(n for _, n in cells), 1)))
     freedom = len(cells) - 1
     assert freedom >= 2
-    assert sum((n - mean) ** 2 / mean for n, mean in cells) < freedom + 10 * math.sqrt(2 * freedom)
+    return sum((n - mean) ** 2 / mean for n, mean in cells) < freedom + 10 * math.sqrt(2 * freedom)
 
 
 def added(outcomes: Iterator[tuple[Row, float]]) -> dict[Row, float]:
@@ -118,7 +118,7 @@ def test_segmentations_are_as_frequent_as_they_are_probable(line: str, alpha: fl
     processor, sampler = opened(content())
     every = list(segmentations(processor, processor.normalize(line)))
     total = math.fsum(math.exp(alpha * score) for _, score in every)
-    assert_drawn(sampler, line, alpha, added((row, math.exp(alpha * score) / total) for row, score in every))
+    assert is_drawn(sampler, line, alpha, added((row, math.exp(alpha * score) / total) for row, score in every))
 
 
 @pytest.mark.parametrize("dropout", [0.1, 0.5])
@@ -127,7 +127,7 @@ def test_merges_are_left_out_as_often_as_asked_for(line: str, dropout: float) ->
     processor, sampler = opened(content("bpe"))
     parts = tuple(processor.normalize(line))
     alive = frozenset(i for i in range(len(parts) - 1) if is_piece(processor, parts[i] + parts[i + 1]))
-    assert_drawn(sampler, line, dropout, added(merged(processor, parts, alive, dropout)))
+    assert is_drawn(sampler, line, dropout, added(merged(processor, parts, alive, dropout)))
 
 
 @pytest.mark.parametrize(("model", "alpha"), [("unigram", 0.1), ("unigram", 0.5), ("bpe", 0.1), ("bpe", 0.5)])
@@ -205,7 +205,7 @@ def test_a_character_may_be_unknown_and_yet_part_of_a_piece() -> None:
     processor, sampler = opened(unused(content(), "o", "e"))
     every = list(segmentations(processor, processor.normalize("tasolendo")))
     total = math.fsum(math.exp(0.1 * score) for _, score in every)
-    assert_drawn(sampler, "tasolendo", 0.1, added((row, math.exp(0.1 * score) / total) for row, score in every))
+    assert is_drawn(sampler, "tasolendo", 0.1, added((row, math.exp(0.1 * score) / total) for row, score in every))
 
 
 def test_another_process_draws_the_same() -> None:
