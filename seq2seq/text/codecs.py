@@ -12,6 +12,7 @@ import sentencepiece
 from seq2seq.errors import ModelError
 from seq2seq.files import parse_json
 from seq2seq.text.ids import EOS, SPECIAL_IDS, UNK
+from seq2seq.text.subwords import SubwordSampler
 
 # SentencePiece writes a space as U+2581. A lossless tokenizer must keep one that stands in the text itself apart.
 ESCAPES = str.maketrans({"\ue000": "\ue000\ue001", "\u2581": "\ue000\ue002"})
@@ -68,6 +69,7 @@ class SentencePieceCodec:
         if found != SPECIAL_IDS:
             raise ModelError(f"tokenizer: special ids are {found}, must be {SPECIAL_IDS}")
         self.vocab_size: int = self._processor.get_piece_size()
+        self._sampler = SubwordSampler(content, self._processor.normalize)
 
     @cached_property
     def cut(self) -> re.Pattern[str] | None:
@@ -90,16 +92,10 @@ class SentencePieceCodec:
         Args:
             line: text.
             alpha: exponent of the probabilities of a unigram model, share of the merges that BPE leaves out.
-            seed: decides alone.
+            seed: 0 or more; decides alone.
         """
         line = line.translate(ESCAPES) if self._lossless else line
-        # A list, even of one line, is encoded by a thread of its own, which takes up the seed just set.
-        sentencepiece.set_random_generator_seed(seed % (2**32 - 1))  # the last one means "as before"
-        (row,) = self._processor.encode(
-            [line], add_eos=True, enable_sampling=True, alpha=alpha, nbest_size=-1, num_threads=1
-        )
-        ids: list[int] = row
-        return ids
+        return [*self._sampler.sample(line, alpha, seed), EOS]
 
     def decode(self, rows: Sequence[list[int]]) -> list[str]:
         """Returns the text of each row of ids."""
