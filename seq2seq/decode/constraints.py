@@ -17,9 +17,12 @@ class Phrase:
 
     Attributes:
         ways: the tokens of each way, at least one.
+        apart: whether it stands between spaces, but for punctuation behind it and brackets in front of it, so that
+            nothing else becomes a part of it.
     """
 
     ways: tuple[tuple[int, ...], ...]
+    apart: bool = False
 
     @property
     def shortest(self) -> int:
@@ -56,10 +59,18 @@ class Pieces:
     texts: Sequence[str]
     begins: Sequence[bool] = field(init=False)  # whether a new word begins with it, or what is no word
     ends: Sequence[bool] = field(init=False)  # whether a word may begin behind it without a space
+    spaces: Sequence[bool] = field(init=False)  # whether it begins with a space
+    marks: Sequence[bool] = field(init=False)  # whether it is nothing but punctuation that ends something
+    opens: Sequence[bool] = field(init=False)  # whether it ends with a space or a bracket or quote that opens
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "begins", [not _is_of_word(text[:1]) for text in self.texts])
         object.__setattr__(self, "ends", [not _is_of_word(text[-1:]) for text in self.texts])
+        object.__setattr__(self, "spaces", [text.startswith(" ") for text in self.texts])
+        object.__setattr__(self, "marks", [text != "" and not text.strip(".,;:!?") for text in self.texts])
+        object.__setattr__(
+            self, "opens", [text != "" and text[-1] in " ([\u00ab\u201e\u201c\u00bf\u00a1" for text in self.texts]
+        )
 
 
 def _is_of_word(char: str) -> bool:
@@ -76,6 +87,8 @@ class _State(NamedTuple):
         begun: phrases that it may be in the middle of: which, which way, and tokens of it.
         open: bit of the phrase that has just come to its end, unless the word goes on; 0: none.
         ends: whether a word may begin without a space.
+        opens: whether a phrase that stands apart may.
+        apart: whether what comes must be a space or punctuation, because such a phrase has just come to its end.
         word: letters of the word that it ends with, and of those before it as far as they matter, lower case.
     """
 
@@ -84,6 +97,8 @@ class _State(NamedTuple):
     begun: tuple[tuple[int, int, int], ...] = ()
     open: int = 0
     ends: bool = True
+    opens: bool = True
+    apart: bool = False
     word: tuple[str, ...] = ("",)
 
 
@@ -136,6 +151,7 @@ class Constraints:
         self._forbidden = frozenset(tuple(word.casefold() for word in words) for words in forbidden)
         self._longest = max(map(len, self._forbidden), default=0)
         begins = torch.tensor(pieces.begins)
+        self._joining = (~(torch.tensor(pieces.spaces) | torch.tensor(pieces.marks))).nonzero()[:, 0]
         self._closing, self._going_on = begins.nonzero()[:, 0], (~begins).nonzero()[:, 0]
         self._beam_size = self._begun = 0
         self._rows: list[tuple[Demand, _State]] = []
@@ -270,6 +286,10 @@ class Constraints:
         return found
 
     def _bar_for_phrases(self, scores: Tensor, demand: Demand, state: _State, left: int) -> None:
+        if state.apart:
+            end = scores[self._eos].clone()
+            scores[self._joining.to(scores.device)] = NEVER
+            scores[self._eos] = end
         debt = _debt(demand, state)
         if debt:
             scores[self._eos] = NEVER
@@ -286,10 +306,12 @@ class Constraints:
     def _wanted(self, demand: Demand, state: _State) -> list[int]:
         tokens = [demand.phrases[p].ways[w][n] for p, w, n in state.begun]
         missing = [phrase for p, phrase in enumerate(demand.phrases) if not state.met >> p & 1]
-        tokens += [way[0] for phrase in missing for way in phrase.ways if self._may_begin(way[0], state)]
+        tokens += [way[0] for phrase in missing for way in phrase.ways if self._may_begin(phrase, way[0], state)]
         return list(dict.fromkeys(tokens))
 
-    def _may_begin(self, token: int, state: _State) -> bool:
+    def _may_begin(self, phrase: Phrase, token: int, state: _State) -> bool:
+        if phrase.apart:
+            return self._pieces.spaces[token] or state.opens
         return self._pieces.begins[token] or state.ends
 
     def _after(self, demand: Demand, state: _State, token: int) -> _State:
@@ -300,22 +322,22 @@ class Constraints:
         if self._forbidden:
             word = self._words(word, token)
         state = state if begins or not state.open else _reopened(state)
-        met, opened = state.met, 0
+        met, opened, apart = state.met, 0, state.apart and self._pieces.marks[token]
         begun = [(p, w, n + 1) for p, w, n in state.begun if demand.phrases[p].ways[w][n] == token]
-        if self._may_begin(token, state):
-            begun += [
-                (p, w, 1)
-                for p, phrase in enumerate(demand.phrases)
-                if not met >> p & 1
-                for w, way in enumerate(phrase.ways)
-                if way[0] == token
-            ]
+        begun += [
+            (p, w, 1)
+            for p, phrase in enumerate(demand.phrases)
+            if not met >> p & 1
+            for w, way in enumerate(phrase.ways)
+            if way[0] == token and self._may_begin(phrase, token, state)
+        ]
         whole = [(n, -p) for p, w, n in begun if n == len(demand.phrases[p].ways[w])]
         if whole:
             phrase = -max(whole)[1]
             met, begun = met | 1 << phrase, []
-            opened = 1 << phrase
-        return _State(state.read + 1, met, tuple(begun), opened, self._pieces.ends[token], word)
+            opened, apart = 1 << phrase, demand.phrases[phrase].apart
+        ends, opens = self._pieces.ends[token], self._pieces.opens[token]
+        return _State(state.read + 1, met, tuple(begun), opened, ends, opens, apart, word)
 
     def _words(self, words: tuple[str, ...], token: int) -> tuple[str, ...]:
         """Returns the last words behind a token."""

@@ -17,6 +17,10 @@ from seq2seq.text.tokenizer import Tokenizer
 Wish = tuple[str, ...]  # texts of which one must stand in a translation
 
 
+class Kept(tuple[str, ...]):
+    """A wish for a text that stands apart from all others; see `constraints.Phrase`."""
+
+
 @dataclass(frozen=True)
 class Glossary:
     """Terms and how they must be translated.
@@ -95,14 +99,18 @@ class Steering:
 
     def wishes(self, source: str) -> tuple[Wish, ...]:
         """Returns what must stand in the translation of a source, in its order; nothing twice for the same place."""
+        return tuple(wish for _, _, wish in self.places(source))
+
+    def places(self, source: str) -> list[tuple[int, int, Wish]]:
+        """Returns `wishes` with what they are for, from a character of the source to one behind it."""
         found = list(self.glossary.find(source)) if self.glossary else []
         if self.keep:
             taken = [(start, end) for start, end, _ in found]
             for span in find_protected(source):
                 free = all(span.end <= start or end <= span.start for start, end in taken)
                 if span.kind in self.keep and free:
-                    found.append((span.start, span.end, (span.text,)))
-        return tuple(wish for _, _, wish in sorted(found))
+                    found.append((span.start, span.end, Kept((span.text,))))
+        return sorted(found)
 
 
 PLAIN = Steering()
@@ -119,7 +127,7 @@ class PhraseBook:
     def __init__(self, tokenizer: Tokenizer, pieces: Pieces) -> None:
         self._tokenizer, self._pieces = tokenizer, pieces
         self._reader = Constraints((), EOS, pieces)
-        self._phrases: dict[Wish, Phrase] = {}
+        self._phrases: dict[tuple[Wish, bool], Phrase] = {}
         self._inexact: dict[tuple[int, ...], str] = {}  # ways to write a wish that are not decoded to it
 
     def demand(self, wishes: Sequence[Wish], prefix: str = "") -> Demand:
@@ -155,7 +163,8 @@ class PhraseBook:
         return " " if self._pieces.texts[token].startswith(" ") else ""
 
     def _phrase(self, wish: Wish) -> Phrase:
-        if wish not in self._phrases:
+        apart = isinstance(wish, Kept)
+        if (wish, apart) not in self._phrases:
             ways: list[tuple[int, ...]] = []
             for text in wish:
                 ids = self._ids(text)
@@ -165,8 +174,8 @@ class PhraseBook:
                 for way in (ids, bare):
                     if self._tokenizer.decode_target([way])[0] != text:
                         self._inexact[way] = text
-            self._phrases[wish] = Phrase(tuple(dict.fromkeys(ways)))
-        return self._phrases[wish]
+            self._phrases[wish, apart] = Phrase(tuple(dict.fromkeys(ways)), apart)
+        return self._phrases[wish, apart]
 
     def _ids(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.target_rows([text]).rows[0].tolist()[:-1])

@@ -16,7 +16,7 @@ from seq2seq.decode.context import Passage, encode, last, passages
 from seq2seq.decode.guard import Guard, second_try
 from seq2seq.decode.mbr import choose, posterior
 from seq2seq.decode.searcher import Found, Searcher
-from seq2seq.decode.steering import PLAIN, PhraseBook, Steering
+from seq2seq.decode.steering import PLAIN, PhraseBook, Steering, Wish
 from seq2seq.decode.translation import BLANK, Candidate, Searched, Translation
 from seq2seq.errors import Seq2SeqError
 from seq2seq.memory import release_freed_memory
@@ -222,37 +222,47 @@ class Translator:
         return [self._join(searcher, of_line, [next(found) for _ in of_line], n_best) for of_line in lines]
 
     def _asked(self, row: _Row, ids: Ids) -> list[_Part]:
-        """Returns a line as search sees it."""
-        parts = self._parts(row.passage.line, ids)
-        if len(parts) == 1:
-            return [_Part(parts[0], self._demand(row.passage.line, row.prefix))]
-        prefixes = [row.prefix, *[""] * (len(parts) - 1)]
-        return [
-            _Part(part, self._demand(self._text(part), prefix)) for part, prefix in zip(parts, prefixes, strict=True)
-        ]
+        """Returns a line as search sees it, in several parts if it is longer than what the model has seen."""
+        line = row.passage.line
+        if len(ids) <= self.trained.max_source_length:
+            return [_Part(ids, self._demand(self.steering.wishes(line), row.prefix))]
+        parts, prefix = [], row.prefix
+        for text, cut in self._sentences(line, ids):
+            for part, wishes in zip(cut, self._shared_out(text, cut), strict=True):
+                parts.append(_Part(part, self._demand(wishes, prefix)))
+                prefix = ""
+        return parts
 
     def _parts(self, line: str, ids: Ids) -> list[Ids]:
         """Returns the ids of a line, in several parts if it is longer than what the model has seen."""
         if len(ids) <= self.trained.max_source_length:
             return [ids]
+        return [part for _, parts in self._sentences(line, ids) for part in parts]
+
+    def _sentences(self, line: str, ids: Ids) -> list[tuple[str, list[Ids]]]:
+        """Returns the sentences of a line with the ids of the parts of each."""
         sentences = [text.strip() for text in split_sentences(line, self.source_language) if not is_blank(text)]
         encoded = self.tokenizer.encode_source(sentences, self.language)
         bare = self.tokenizer.tag_length + 1  # tokens of a source without text
-        return [part for ids in encoded if len(ids) > bare for part in self._cut(ids)] or [
-            np.append(ids[: bare - 1], ids[-1:])
-        ]
+        found = [(text, self._cut(row)) for text, row in zip(sentences, encoded, strict=True) if len(row) > bare]
+        return found or [(line, [np.append(ids[: bare - 1], ids[-1:])])]
 
-    def _demand(self, line: str, prefix: str) -> Demand:
+    def _demand(self, wishes: Sequence[Wish], prefix: str) -> Demand:
         """Returns what is asked of the translation of a text."""
-        wishes = self.steering.wishes(line)
         return self._phrases.demand(wishes, prefix) if wishes or prefix else PLAIN_DEMAND
 
-    def _text(self, ids: Ids) -> str:
-        """Returns the text of a source, as far as something is asked of it."""
-        if not self.steering.is_needed:
-            return ""
-        (pieces,) = self.tokenizer.source_pieces([ids[self.tokenizer.tag_length : -1]])
-        return "".join(pieces).replace("\u2581", " ").strip()
+    def _shared_out(self, text: str, parts: Sequence[Ids]) -> list[list[Wish]]:
+        """Returns what is asked of the parts of a sentence: each wish of the part that its place falls into.
+
+        Where exactly a part ends in the text is not known: an unknown token may stand for several characters.
+        """
+        pieces = self.tokenizer.source_pieces([part[self.tokenizer.tag_length : -1] for part in parts])
+        ends = np.cumsum([sum(map(len, of_part)) for of_part in pieces])
+        found: list[list[Wish]] = [[] for _ in parts]
+        for start, _, wish in self.steering.places(text):
+            place = int(np.searchsorted(ends, start / len(text) * ends[-1], side="right"))
+            found[min(place, len(parts) - 1)].append(wish)
+        return found
 
     def _cut(self, ids: Ids) -> list[Ids]:
         """Cuts a sentence without ends that is still too long, between words if it can."""
