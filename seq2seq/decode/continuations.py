@@ -138,8 +138,7 @@ def _spread(items: Sequence[_Candidate], n: int) -> list[_Candidate]:
 
 def _put(best: Continuations, place: int, chosen: Sequence[_Candidate]) -> None:
     best.scores[place] = NEVER
-    columns = list(zip(*chosen, strict=True))[1:]
-    for tensor, values in zip(best, columns, strict=True):
+    for tensor, values in zip(best, list(zip(*chosen, strict=True))[1:], strict=bool(chosen)):
         room = tensor[place, 0]
         room[: len(values)] = torch.tensor(values, dtype=room.dtype, device=room.device)
 

@@ -181,6 +181,31 @@ def test_phrases_may_hold_what_is_never_chosen() -> None:
         assert found.tokens.count(C) == 2
 
 
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_what_stands_apart_is_followed_by_a_space_or_punctuation_alone(beam_size: int) -> None:
+    texts = [" x", "", " a", "b", ".", "-", "("]
+    pieces, n = Pieces(texts), len(texts)
+
+    class Wide(TableStepper):
+        def log_probs(self, sentence: int, prefix: Sequence[int]) -> Tensor:
+            key = hash((sentence, *prefix)) % 2**31
+            return torch.randn(n, generator=torch.Generator().manual_seed(key)).mul(3).log_softmax(-1)
+
+    for way, form in (((2, 3), r"(?:^|[ (])ab(?=$|[ .])"), ((3,), r"(?:^|[( ])b(?=$|[ .])")):
+        phrase = Phrase((way,), apart=True)
+        demands = [Demand(phrases=(phrase,) * (1 + i % 2)) for i in range(60)]
+        constraints = Constraints(demands, EOS, pieces)
+        found = beam_search(
+            Wide(60), Search(beam_size), max_lengths=[9] * 60, bos=BOS, eos=EOS, constraints=constraints
+        )
+        for demand, hypotheses in zip(demands, found, strict=True):
+            if way == (2, 3):
+                assert hypotheses
+            for hypothesis in hypotheses:
+                text = "".join(texts[token] for token in hypothesis.tokens)
+                assert len(re.findall(form, text)) >= len(demand.phrases), text
+
+
 def test_a_phrase_that_has_come_to_its_end_begins_anew_if_the_word_goes_on() -> None:
     class Fixed(TableStepper):
         """Wants a, b, c."""
