@@ -134,7 +134,8 @@ def main(
     options = {"others": others, "steering": steering, "guard": guard, "seed": seed, **given(decode)}
     translator = Translator.load(folder, device, batch_size, **options)
     if n_best > translator.most:
-        raise Seq2SeqError(f"--n-best {n_best} is more than the {translator.most} translations that are looked at")
+        what = "the samples, --candidates" if translator.decode.search == "sampling" else "the beam size"
+        raise Seq2SeqError(f"--n-best {n_best} is more than {what}, {translator.most}")
     if n_best > 1 and form == "text":
         raise Seq2SeqError("--n-best needs --format jsonl: text holds one translation for each line")
     if token_scores and form == "text":
