@@ -1,6 +1,6 @@
 """What a glossary costs: terms honoured, BLEU, chrF and speed with it and without.
 
-    python tools/glossary_cost.py MODEL SOURCE REFERENCE GLOSSARY [--threads N] [--rounds N]
+    python tools/glossary_cost.py MODEL SOURCE REFERENCE tools/glossary_en_de.tsv [--threads N] [--rounds N]
 
 Translates all lines by turns without the glossary and with it, counts in how many lines each term stands as often as
 its source term does, and scores both with sacrebleu.
