@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from hashlib import blake2b
@@ -158,7 +159,10 @@ class Searcher:
         kind = CoveringStepper if self.decode.coverage_penalty else TransformerStepper
         steppers = [kind(each.model, sources, at_once, choice) for each in self.models]
         stepper = steppers[0] if len(steppers) == 1 else Ensemble(steppers)
-        with evaluating(self.trained.model), autocast(self.trained.decode_precision, self.trained.device):
+        with ExitStack() as stack:
+            for each in self.models:
+                stack.enter_context(evaluating(each.model))
+            stack.enter_context(autocast(self.trained.decode_precision, self.trained.device))
             try:
                 if self.decode.search == "sampling":
                     found = self._sample(stepper, sources, limits, n_best, choice is None)
