@@ -22,7 +22,7 @@ from seq2seq.errors import ModelError, Seq2SeqError
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import autocast, evaluating
 from seq2seq.model.folder import TrainedModel
-from seq2seq.text.ids import BOS, EOS, Ids
+from seq2seq.text.ids import BOS, EOS, UNK, Ids
 from seq2seq.text.tokenizer import Tokenizer
 
 EXTRA_LENGTH = 10  # tokens that a translation may have beyond max_length_ratio times its source
@@ -230,11 +230,12 @@ class Searcher:
             device=self.trained.device,
         ):
             for token in step:
+                if token.end == "length":  # where only eos had room
+                    truncated.add((token.prompt, token.sample))
+                    continue
                 tokens, log_prob = found[token.prompt][token.sample]
                 more = [] if token.token == EOS else [token.token]
                 found[token.prompt][token.sample] = ([*tokens, *more], log_prob + token.log_prob)
-                if token.end == "length":
-                    truncated.add((token.prompt, token.sample))
         return [
             [
                 Hypothesis(tokens, log_prob, log_prob / self.penalty(len(tokens) + 1), (i, j) in truncated)
@@ -250,7 +251,8 @@ def target_pieces(tokenizer: Tokenizer) -> Pieces:
     silent = {EOS, *tokenizer.unspoken}
     # A byte is a part of a letter.
     texts = ["x" if piece.startswith("<0x") and len(piece) == 6 else piece.replace("\u2581", " ") for piece in found]
-    return Pieces(["" if i in silent else text for i, text in enumerate(texts)])
+    # So, for all that is known, is what has no token of its own.
+    return Pieces(["x" if i == UNK else "" if i in silent else text for i, text in enumerate(texts)])
 
 
 def _number(ids: Ids) -> int:
