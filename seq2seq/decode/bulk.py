@@ -106,8 +106,9 @@ class BulkTranslation:
             watcher.show(self.tally.lines, self.tally.tokens, share)
             release_freed_memory()
         self._refuse_failure(1)
-        if self._prefixes and next(self._prefixes, None) is not None:
-            raise DataError(f"there are more prefixes than the {self.tally.lines:,} lines of the input")
+        if self._prefixes and (more := sum(1 for _ in self._prefixes)):
+            lines = self.tally.lines
+            raise DataError(f"there are {lines + more:,} prefixes, more than the {lines:,} lines of the input")
         if not self.tally.lines:
             write(b"", self._state())
 
@@ -119,8 +120,11 @@ class BulkTranslation:
         """
         found = list(islice(self._prefixes, n)) if self._prefixes else [""] * n
         if len(found) < n:
-            lines = self.tally.lines + len(found)
-            raise DataError(f"there are {lines:,} prefixes, fewer than lines of the input: each line has one")
+            before = self.tally.lines
+            raise DataError(
+                f"there are {before + len(found):,} prefixes, fewer than lines of the input, which are "
+                f"{before + n:,} lines or more: each line has one"
+            )
         return found
 
     def _line(self, translation: Translation, alignment: Any, scores: TokenScores | None, watcher: Watcher) -> bytes:

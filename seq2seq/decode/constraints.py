@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 NEVER = -torch.inf
+JOINERS = frozenset(".,:'\u2019")  # without a space behind them a number, an address or a word goes on
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,23 @@ class Pieces:
     texts: Sequence[str]
     begins: Sequence[bool] = field(init=False)  # whether a new word begins with it, or what is no word
     ends: Sequence[bool] = field(init=False)  # whether a word may begin behind it without a space
+    joins: Sequence[bool] = field(init=False)  # whether what is in front of it goes on unless there is a space behind
     spaces: Sequence[bool] = field(init=False)  # whether it begins with a space
     marks: Sequence[bool] = field(init=False)  # whether it is nothing but punctuation that ends something
     opens: Sequence[bool] = field(init=False)  # whether it ends with a space or a bracket or quote that opens
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "begins", [not _is_of_word(text[:1]) for text in self.texts])
-        object.__setattr__(self, "ends", [not _is_of_word(text[-1:]) for text in self.texts])
-        object.__setattr__(self, "spaces", [text.startswith(" ") for text in self.texts])
-        object.__setattr__(self, "marks", [text != "" and not text.strip(".,;:!?") for text in self.texts])
-        object.__setattr__(
-            self, "opens", [text != "" and text[-1] in " ([\u00ab\u201e\u201c\u00bf\u00a1" for text in self.texts]
-        )
+        lasts = [text[-1:] for text in self.texts]
+        found = {
+            "begins": [not _is_of_word(text[:1]) for text in self.texts],
+            "ends": [not _is_of_word(last) and last not in JOINERS for last in lasts],
+            "joins": [text in JOINERS for text in self.texts],
+            "spaces": [text.startswith(" ") for text in self.texts],
+            "marks": [text != "" and not text.strip(".,;:!?") for text in self.texts],
+            "opens": [last != "" and last in " ([\u00ab\u201e\u201c\u00bf\u00a1" for last in lasts],
+        }
+        for name, values in found.items():
+            object.__setattr__(self, name, values)
 
 
 def _is_of_word(char: str) -> bool:
@@ -110,24 +116,29 @@ class Waived(NamedTuple):
         log_prob: their log-probability, in nats.
         begun_tokens: those of the phrase that a hypothesis is within, which may still be given up; counted above too.
         begun_log_prob: theirs.
+        counted: log-probability of all tokens that do count. Where two hypotheses are waived all that they differ in it
+            is exactly the same, which a difference of rounded sums is not.
     """
 
     tokens: int = 0
     log_prob: float = 0.0
     begun_tokens: int = 0
     begun_log_prob: float = 0.0
+    counted: float = 0.0
 
     def plus(self, log_prob: float) -> "Waived":
         """Returns this and one token more."""
-        return Waived(self.tokens + 1, self.log_prob + log_prob, self.begun_tokens + 1, self.begun_log_prob + log_prob)
+        begun = self.begun_tokens + 1, self.begun_log_prob + log_prob
+        return Waived(self.tokens + 1, self.log_prob + log_prob, *begun, self.counted)
 
     def settled(self) -> "Waived":
         """Returns this when the phrase has come to its end."""
-        return Waived(self.tokens, self.log_prob)
+        return Waived(self.tokens, self.log_prob, counted=self.counted)
 
     def given_up(self) -> "Waived":
         """Returns this when the phrase has been left unfinished: its tokens count as all others do."""
-        return Waived(self.tokens - self.begun_tokens, self.log_prob - self.begun_log_prob)
+        counted = self.counted + self.begun_log_prob
+        return Waived(self.tokens - self.begun_tokens, self.log_prob - self.begun_log_prob, counted=counted)
 
 
 class Constraints:
@@ -156,9 +167,8 @@ class Constraints:
         self._beam_size = self._begun = 0
         self._rows: list[tuple[Demand, _State]] = []
         self._waived: list[Waived] = []  # of each row
-        self._costs: list[
-            dict[int, float]
-        ] = []  # of each row: log-probabilities of tokens that are waived if they come
+        # Of each row: log-probabilities of tokens that may come, and whether they are waived.
+        self._costs: list[dict[int, tuple[float, bool]]] = []
         self._new: set[int] = set()  # rows whose next token is the one in front of the sentence
 
     def start(self, beam_size: int, sentences: int) -> None:
@@ -190,7 +200,7 @@ class Constraints:
         for row, token in enumerate(tokens.tolist()):
             if row not in self._new:
                 demand, state = self._rows[row]
-                self._waived[row] = self._waived_after(row, token, self._costs[row].get(token))
+                self._waived[row] = self._waived_after(row, token, *self._costs[row].get(token, (0.0, False)))
                 self._rows[row] = demand, self._after(demand, state, token)
         self._new.clear()
         self._costs = [{} for _ in self._rows]
@@ -245,20 +255,22 @@ class Constraints:
         """
         demand, state = self._rows[row]
         goes_on = any(demand.phrases[p].ways[w][n] == token for p, w, n in state.begun)
-        if goes_on:
-            self._costs[row][token] = log_prob
-        return self._waived_after(row, token, log_prob if goes_on else None)
+        self._costs[row][token] = log_prob, goes_on
+        return self._waived_after(row, token, log_prob, goes_on)
 
     def waived_at_end(self, row: int) -> "Waived":
         """Returns what does not count of a row that ends."""
-        return self._waived_after(row, self._eos, None)
+        return self._waived_after(row, self._eos, 0.0, goes_on=False)
 
-    def _waived_after(self, row: int, token: int, cost: float | None) -> "Waived":
-        """Returns what is waived behind a token; cost: its log-probability, if it goes on with a phrase."""
+    def _waived_after(self, row: int, token: int, log_prob: float, goes_on: bool) -> "Waived":
+        """Returns what is waived behind a token; goes_on: whether with a phrase."""
         found, state = self._waived[row], self._rows[row][1]
         if state.open:
             found = found.settled() if token == self._eos or self._pieces.begins[token] else found.given_up()
-        return found.given_up() if cost is None else found.plus(cost)
+        if goes_on:
+            return found.plus(log_prob)
+        found = found.given_up()
+        return found._replace(counted=found.counted + log_prob)
 
     def phrases(self, place: int) -> int:
         """Returns how many phrases the hypotheses in a place must have."""
@@ -270,18 +282,19 @@ class Constraints:
         after = self._after(demand, state, token)
         return 2 * after.met.bit_count() + bool(after.begun)
 
-    def spans(self, demand: Demand, tokens: Sequence[int]) -> list[tuple[int, int]]:
-        """Returns where the phrases of a demand stand in tokens that hold them, in order, ends exclusive."""
-        state, found = _State(), list[tuple[int, int]]()
+    def spans(self, demand: Demand, tokens: Sequence[int]) -> list[tuple[int, int, int]]:
+        """Returns where the phrases of a demand stand in tokens that hold them, in order: start, end and which."""
+        state, found = _State(), list[tuple[int, int, int]]()
         for i, token in enumerate(tokens):
             if state.open and not self._pieces.begins[token]:
                 found.pop()
                 state = _reopened(state)
             after = self._after(demand, state, token)
             if after.met != state.met:
-                ways = demand.phrases[(after.met ^ state.met).bit_length() - 1].ways
+                phrase = (after.met ^ state.met).bit_length() - 1
+                ways = demand.phrases[phrase].ways
                 length = max(len(way) for way in ways if tuple(tokens[i + 1 - len(way) : i + 1]) == way)
-                found.append((i + 1 - length, i + 1))
+                found.append((i + 1 - length, i + 1, phrase))
             state = after
         return found
 
@@ -322,7 +335,8 @@ class Constraints:
         if self._forbidden:
             word = self._words(word, token)
         state = state if begins or not state.open else _reopened(state)
-        met, opened, apart = state.met, 0, state.apart and self._pieces.marks[token]
+        met, opened = state.met, state.open if self._pieces.joins[token] else 0
+        apart = state.apart and self._pieces.marks[token]
         begun = [(p, w, n + 1) for p, w, n in state.begun if demand.phrases[p].ways[w][n] == token]
         begun += [
             (p, w, 1)

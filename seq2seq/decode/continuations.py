@@ -124,7 +124,7 @@ def _candidates(place: int, scores: Tensor, log_probs: Tensor, constraints: Cons
         more_of = dict(zip([*ids, *wanted], [*row, *log_probs[beam, wanted].tolist()], strict=True))
         for token, more in more_of.items():
             if more > NEVER:
-                rank = score + more - constraints.waived(first + beam, token, more).log_prob
+                rank = constraints.waived(first + beam, token, more).counted
                 found.add(_Candidate(rank, score + more, beam, token))
     return found
 

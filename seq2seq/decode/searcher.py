@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from hashlib import blake2b
@@ -21,7 +22,7 @@ from seq2seq.errors import ModelError, Seq2SeqError
 from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import autocast, evaluating
 from seq2seq.model.folder import TrainedModel
-from seq2seq.text.ids import BOS, EOS, Ids
+from seq2seq.text.ids import BOS, EOS, UNK, Ids
 from seq2seq.text.tokenizer import Tokenizer
 
 EXTRA_LENGTH = 10  # tokens that a translation may have beyond max_length_ratio times its source
@@ -158,7 +159,10 @@ class Searcher:
         kind = CoveringStepper if self.decode.coverage_penalty else TransformerStepper
         steppers = [kind(each.model, sources, at_once, choice) for each in self.models]
         stepper = steppers[0] if len(steppers) == 1 else Ensemble(steppers)
-        with evaluating(self.trained.model), autocast(self.trained.decode_precision, self.trained.device):
+        with ExitStack() as stack:
+            for each in self.models:
+                stack.enter_context(evaluating(each.model))
+            stack.enter_context(autocast(self.trained.decode_precision, self.trained.device))
             try:
                 if self.decode.search == "sampling":
                     found = self._sample(stepper, sources, limits, n_best, choice is None)
@@ -226,11 +230,12 @@ class Searcher:
             device=self.trained.device,
         ):
             for token in step:
+                if token.end == "length":  # where only eos had room
+                    truncated.add((token.prompt, token.sample))
+                    continue
                 tokens, log_prob = found[token.prompt][token.sample]
                 more = [] if token.token == EOS else [token.token]
                 found[token.prompt][token.sample] = ([*tokens, *more], log_prob + token.log_prob)
-                if token.end == "length":
-                    truncated.add((token.prompt, token.sample))
         return [
             [
                 Hypothesis(tokens, log_prob, log_prob / self.penalty(len(tokens) + 1), (i, j) in truncated)
@@ -246,7 +251,8 @@ def target_pieces(tokenizer: Tokenizer) -> Pieces:
     silent = {EOS, *tokenizer.unspoken}
     # A byte is a part of a letter.
     texts = ["x" if piece.startswith("<0x") and len(piece) == 6 else piece.replace("\u2581", " ") for piece in found]
-    return Pieces(["" if i in silent else text for i, text in enumerate(texts)])
+    # So, for all that is known, is what has no token of its own.
+    return Pieces(["x" if i == UNK else "" if i in silent else text for i, text in enumerate(texts)])
 
 
 def _number(ids: Ids) -> int:

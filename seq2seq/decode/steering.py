@@ -45,7 +45,7 @@ class Glossary:
             source, tab, target = line.partition("\t")
             if not tab or is_blank(source) or is_blank(target) or "\t" in target:
                 raise DataError(f"{path}:{number}: must be a source term, a tab and a target term")
-            key = " ".join(source.casefold().split())
+            key = " ".join(source.lower().split())
             term = " ".join(target.split())
             # A sentence may begin with it.
             terms[key] = tuple(dict.fromkeys([*terms.get(key, ()), term, term[0].upper() + term[1:]]))
@@ -62,7 +62,7 @@ class Glossary:
     def find(self, text: str) -> Iterator[tuple[int, int, Wish]]:
         """Yields where terms stand in a source, whole words in any case, the longest ones first, and their wishes."""
         for found in self._pattern.finditer(text):
-            wish = self.terms.get(" ".join(found[0].casefold().split()))
+            wish = self.terms.get(" ".join(found[0].lower().split()))
             if wish:
                 yield found.start(), found.end(), wish
 
@@ -116,6 +116,17 @@ class Steering:
 PLAIN = Steering()
 
 
+@dataclass(frozen=True)
+class _Worded(Phrase):
+    """A phrase that knows what it is to read: different texts may have the same tokens.
+
+    Attributes:
+        texts: of each way, where its tokens are not decoded to it; None: they are.
+    """
+
+    texts: tuple[str | None, ...] = ()
+
+
 class PhraseBook:
     """Wishes as tokens, and tokens as text in which they stand letter by letter.
 
@@ -127,8 +138,7 @@ class PhraseBook:
     def __init__(self, tokenizer: Tokenizer, pieces: Pieces) -> None:
         self._tokenizer, self._pieces = tokenizer, pieces
         self._reader = Constraints((), EOS, pieces)
-        self._phrases: dict[tuple[Wish, bool], Phrase] = {}
-        self._inexact: dict[tuple[int, ...], str] = {}  # ways to write a wish that are not decoded to it
+        self._phrases: dict[tuple[Wish, bool], _Worded] = {}
 
     def demand(self, wishes: Sequence[Wish], prefix: str = "") -> Demand:
         """Returns what search has to see to.
@@ -142,11 +152,12 @@ class PhraseBook:
 
     def text(self, tokens: Sequence[int], demand: Demand) -> str:
         """Returns the text of a hypothesis."""
-        if not any(way in self._inexact for phrase in demand.phrases for way in phrase.ways):
+        texts = [dict(zip(one.ways, one.texts, strict=True)) for one in demand.phrases if isinstance(one, _Worded)]
+        if not any(literal for of_phrase in texts for literal in of_phrase.values()):
             return self._tokenizer.decode_target([tokens])[0]
         parts, at = [""], 0
-        for start, end in self._reader.spans(demand, tokens):
-            literal = self._inexact.get(tuple(tokens[start:end]))
+        for start, end, phrase in self._reader.spans(demand, tokens):
+            literal = texts[phrase][tuple(tokens[start:end])]
             if literal is not None:
                 parts += [
                     self._decode(tokens[at:start], behind=at > 0),
@@ -162,19 +173,18 @@ class PhraseBook:
     def _space(self, token: int) -> str:
         return " " if self._pieces.texts[token].startswith(" ") else ""
 
-    def _phrase(self, wish: Wish) -> Phrase:
+    def _phrase(self, wish: Wish) -> _Worded:
         apart = isinstance(wish, Kept)
         if (wish, apart) not in self._phrases:
-            ways: list[tuple[int, ...]] = []
+            ways: dict[tuple[int, ...], str | None] = {}
             for text in wish:
                 ids = self._ids(text)
                 # Behind a bracket or a sign there is no space.
                 bare = ids[1:] if len(ids) > 1 and self._pieces.texts[ids[0]] == " " else ids
-                ways += [ids, bare]
                 for way in (ids, bare):
-                    if self._tokenizer.decode_target([way])[0] != text:
-                        self._inexact[way] = text
-            self._phrases[wish, apart] = Phrase(tuple(dict.fromkeys(ways)), apart)
+                    exact = self._tokenizer.decode_target([way])[0] == text
+                    ways.setdefault(way, None if exact else text)
+            self._phrases[wish, apart] = _Worded(tuple(ways), apart, tuple(ways.values()))
         return self._phrases[wish, apart]
 
     def _ids(self, text: str) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ def compared(stepper: TableStepper, sentence: int, demand: Demand, tokens: list[
     """The score of a hypothesis, in which of each phrase only the first token counts."""
     ids = [*tokens, EOS]
     spans = Constraints([demand], EOS, PIECES).spans(demand, tokens)
-    free = {i for start, end in spans for i in range(start + 1, end)}
+    free = {i for start, end, _ in spans for i in range(start + 1, end)}
     log_prob = sum(
         float(stepper.log_probs(sentence, (BOS, *ids[:t]))[ids[t]]) for t in range(len(ids)) if t not in free
     )
