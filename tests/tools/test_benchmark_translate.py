@@ -21,7 +21,7 @@ from bench.translate_peer import PeerTranslator
 from bench.translate_plan import LINES, TranslatePlan
 from benchmark import parse
 from seq2seq.data.batch import Batch
-from seq2seq.decode import translator
+from seq2seq.decode import searcher
 from seq2seq.decode.beam import Search, beam_search
 from seq2seq.decode.beams import LengthPenalty
 from seq2seq.decode.stepper import TransformerStepper
@@ -175,7 +175,7 @@ def test_every_system_translates_all_lines(name: str, batch_size: int, plain: Tr
 def test_lengths_are_forced(
     name: str, beam_size: int, plain: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(translator, "EXTRA_LENGTH", translator.EXTRA_LENGTH)  # is set by what is tested
+    monkeypatch.setattr(searcher, "EXTRA_LENGTH", searcher.EXTRA_LENGTH)  # is set by what is tested
     plan = plan_for(plain, tmp_path, forced=7, beam_size=beam_size)
     system = build(plan, name)
     assert [answer.tokens for answer in system.answer(list(plan.limits()))] == [8] * plan.n_lines
