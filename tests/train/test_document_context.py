@@ -127,4 +127,4 @@ def test_context_goes_with_a_shortlist(runs: list[Path], tmp_path: Path) -> None
     train(load(recipe, *more, "train.learning_rate=1e-5", "data.context=1", f"output={tmp_path / 'run'}"), CPU)
     lines, references = (list(side) for side in zip(*TEST, strict=True))
     translator = Translator.load(tmp_path / "run", "cpu")
-    assert translator.shortlist and translator.translate(lines) == references
+    assert translator.searcher.shortlist and translator.translate(lines) == references
