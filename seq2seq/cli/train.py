@@ -52,14 +52,7 @@ def main(
     if recipe is None:
         raise click.UsageError("Missing argument 'RECIPE'; for example recipes/demo.yaml.")
     if list_dropped is not None:
-        from seq2seq.errors import Seq2SeqError
-        from seq2seq.train.dropped import write_dropped
-
-        settings = _load(recipe, overrides, accept).settings
-        if not isinstance(settings, config.TranslationSettings):
-            raise Seq2SeqError("--list-dropped: a language model is trained on all of its text; leave the option out")
-        n = write_dropped(settings, Path(list_dropped))
-        click.echo(f"{n:,} pairs in {list_dropped}", err=True)
+        _list_dropped(_load(recipe, overrides, accept), Path(list_dropped))
         return
     if dry_run:
         from seq2seq.train.estimate import estimate
@@ -92,6 +85,22 @@ def main(
         # At once, not waiting for threads that may wait for text. torchrun counts any other exit code of a worker as a
         # failure; status.json says what happened.
         os._exit(0 if "TORCHELASTIC_RUN_ID" in os.environ else 128 + interruption.signum)
+
+
+def _list_dropped(recipe: "Recipe", path: Path) -> None:
+    """Writes the pairs that are left out of the training into a file.
+
+    Raises:
+        Seq2SeqError: the recipe trains a language model.
+    """
+    from seq2seq.config import TranslationSettings
+    from seq2seq.errors import Seq2SeqError
+    from seq2seq.train.dropped import write_dropped
+
+    if not isinstance(recipe.settings, TranslationSettings):
+        raise Seq2SeqError("--list-dropped: a language model is trained on all of its text; leave the option out")
+    n = write_dropped(recipe.settings, path)
+    click.echo(f"{n:,} pairs in {path}", err=True)
 
 
 def _load(recipe: str, overrides: tuple[str, ...], accept: tuple[str, ...]) -> "Recipe":

@@ -118,10 +118,10 @@ def main(
     seq2seq-translate runs/demo --input big.en.gz --output big.de.gz --resume
     seq2seq-translate runs/demo --input big.en --output big.de.3 --shard 3/8
     """  # noqa: D301 (click reads the control character)
-    _check_files(source, output, resume, shard)
-    if prefixes and (resume or shard):
-        raise Seq2SeqError("--prefixes are for a whole input: they go with neither --resume nor --shard")
+    _check_files(source, output, resume, shard, prefixes)
     _check_alignment(form, alignment, alignment_output, resume or shard is not None)
+    if form == "text" and (n_best > 1 or token_scores):
+        raise Seq2SeqError(f"{'--n-best' if n_best > 1 else '--token-scores'} needs --format jsonl")
     prepare_torch(threads)
     from pathlib import Path
 
@@ -136,14 +136,8 @@ def main(
     if n_best > translator.most:
         what = "the samples, --candidates" if translator.decode.search == "sampling" else "the beam size"
         raise Seq2SeqError(f"--n-best {n_best} is more than {what}, {translator.most}")
-    if n_best > 1 and form == "text":
-        raise Seq2SeqError("--n-best needs --format jsonl: text holds one translation for each line")
-    if token_scores and form == "text":
-        raise Seq2SeqError("--token-scores needs --format jsonl")
-    hashes = [model_hash(find_model(Path(each))) for each in (model, *others)]
-    job = describe_job(translator, hashes, n_best, form == "jsonl")
-    if token_scores:
-        job["token_scores"] = True
+    hashes = [model_hash(each) for each in (folder, *(find_model(Path(other)) for other in others))]
+    job = describe_job(translator, hashes, n_best, form == "jsonl", token_scores)
     with ended_by_sigterm(), _aligning(translator, job, alignment, alignment_output) as align:
         tally = _translate(translator, job, source, output, resume, shard, align, prefixes)
     _sum_up(tally)
@@ -151,7 +145,9 @@ def main(
         sys.exit(2)
 
 
-def _check_files(source: str | None, output: str | None, resume: bool, shard: "Shard | None") -> None:
+def _check_files(
+    source: str | None, output: str | None, resume: bool, shard: "Shard | None", prefixes: str | None
+) -> None:
     """Checks that the options about files go together.
 
     Raises:
@@ -167,6 +163,8 @@ def _check_files(source: str | None, output: str | None, resume: bool, shard: "S
         raise Seq2SeqError(f"{'--resume' if resume else '--shard'} needs --output, a file")
     if shard and source is None:
         raise Seq2SeqError("--shard needs --input: nobody knows where the parts of stdin end")
+    if prefixes and (resume or shard):
+        raise Seq2SeqError("--prefixes are for a whole input: they go with neither --resume nor --shard")
 
 
 def _check_alignment(form: str, alignment: "Kind | None", alignment_output: str | None, in_pieces: bool) -> None:

@@ -150,7 +150,9 @@ class BulkTranslation:
             raise self._first_error or Seq2SeqError("none of the lines could be translated")
 
 
-def describe_job(translator: Translator, hashes: Sequence[str], n_best: int, jsonl: bool) -> dict[str, Any]:
+def describe_job(
+    translator: Translator, hashes: Sequence[str], n_best: int, jsonl: bool, token_scores: bool
+) -> dict[str, Any]:
     """Returns all that decides the output beside the input, by name.
 
     In fp32 the text of a translation does not depend on what is computed beside it; its scores do, by rounding.
@@ -160,6 +162,7 @@ def describe_job(translator: Translator, hashes: Sequence[str], n_best: int, jso
         hashes: of the model, and of the others that translate together with it.
         n_best: candidates for each line.
         jsonl: whether a JSON object is written for each line.
+        token_scores: whether it holds the scores of tokens.
     """
     trained, decode = translator.trained, translator.decode.model_dump(mode="json")
     precision = "int8" if decode["precision"] == "int8" else trained.decode_precision
@@ -180,6 +183,8 @@ def describe_job(translator: Translator, hashes: Sequence[str], n_best: int, jso
     }
     if len(hashes) > 1:
         job["others"] = list(hashes[1:])
+    if token_scores:
+        job["token_scores"] = True
     if decode["search"] == "sampling":
         job["seed"] = translator.searcher.seed
     if translator.steering.is_needed:
