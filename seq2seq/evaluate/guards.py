@@ -6,7 +6,7 @@ changes a score. Shares are of lines.
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,10 +126,21 @@ def untranslated(hypotheses: Lines, references: Sequence[Lines], source: Lines) 
     return f"{_lines(n, hypotheses)} repeat the source" if n and n >= NOTABLE * len(hypotheses) else None
 
 
-def count_overlap(path: str | Path, references: Sequence[Lines], source: Lines | None = None) -> Overlap:
+def count_overlap(
+    path: str | Path,
+    references: Sequence[Lines],
+    source: Lines | None = None,
+    see: Callable[[str], None] | None = None,
+) -> Overlap:
     """Counts the lines of a test set that also stand in a file of training text, of either language.
 
     The file is read as a stream; blank lines, and spaces at a line's ends, do not count.
+
+    Args:
+        path: of the file.
+        references: one list of references or several, each as long.
+        source: the test sources, if they are known.
+        see: is handed each line of the file, as it is read once.
 
     Raises:
         DataError: the file cannot be read or is not UTF-8.
@@ -139,6 +150,8 @@ def count_overlap(path: str | Path, references: Sequence[Lines], source: Lines |
     n_lines = 0
     for line in read_lines(Path(path)):
         n_lines += 1
+        if see:
+            see(line)
         if (stripped := line.strip()) in tested:
             seen.add(stripped)
     in_references = sum(any(line.strip() in seen for line in lines) for lines in zip(*references, strict=True))
