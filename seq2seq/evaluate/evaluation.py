@@ -21,6 +21,7 @@ class System:
         file: where they were read from; None for a model's.
         facts: what identifies a model and how it translated, in words.
         settings: a model's settings as a recipe.
+        loss: of a model on the first reference, in nats per token, the end of sentence included.
     """
 
     name: str
@@ -28,6 +29,7 @@ class System:
     file: TextFile | None = None
     facts: dict[str, str] = field(default_factory=dict)
     settings: str = ""
+    loss: float | None = None
 
 
 @dataclass(frozen=True)
