@@ -1,4 +1,4 @@
-"""seq2seq-evaluate: how good translations are."""
+"""seq2seq-evaluate: how good translations are, and which system is better."""
 
 import json
 import shlex
@@ -21,11 +21,12 @@ from seq2seq.cli.common import (
     target_language_option,
     threads_option,
 )
+from seq2seq.cli.systems import read_files, read_model, read_test_set, unique
 from seq2seq.errors import Seq2SeqError
 from seq2seq.files import whole_file
 
 if TYPE_CHECKING:
-    from seq2seq.evaluate.evaluation import System
+    from seq2seq.evaluate.evaluation import Evaluation, System
     from seq2seq.evaluate.testset import TestSet, TextFile
 
 
@@ -36,20 +37,29 @@ if TYPE_CHECKING:
     "--reference", "references", multiple=True, type=click.Path(),
     help="Correct translations, one for each line; again for each further reference.",
 )  # fmt: skip
-@click.option("--testset", metavar="NAME", help="Source and references of this name by sacrebleu, such as wmt14/full.")
+@click.option(
+    "--testset", "testsets", metavar="NAME", multiple=True, help="Instead of --source and --reference: "
+    "NAME=SOURCE,REFERENCE[,REFERENCE...], or what sacrebleu calls it, such as wmt14/full; again for each further one.",
+)  # fmt: skip
 @click.option(
     "--langpair", metavar="PAIR", help="Language pair, such as en-de: of --testset, and for BLEU's tokenizer."
 )
 @click.option(
-    "--hypothesis", "hypotheses", multiple=True, type=click.Path(),
-    help="Translations to score; again for each further system.",
+    "--hypothesis", "hypotheses", metavar="[NAME=]FILE[,...]", multiple=True,
+    help="Translations to score, a file for each test set; again for each further system.",
 )  # fmt: skip
 @click.option(
-    "--train", multiple=True, type=click.Path(), help="Training text of either language, searched for the test lines."
-)
+    "--train", multiple=True, type=click.Path(), help="Training text of either language: searched for the test lines, "
+    "and counted, for quality by how rare words are."
+)  # fmt: skip
+@click.option("--comet", metavar="MODEL", is_flag=False, flag_value="", default=None, help="Score with COMET too, by "
+              "this model or its usual one; needs the extra seq2seq[comet].")  # fmt: skip
 @click.option("--output", type=click.Path(), help="Where the translations of a single MODEL go, if they are kept.")
-@click.option("--report", type=click.Path(), help="HTML file for scores, settings and examples.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--report", type=click.Path(), help="HTML file to read and to send: what is better, where, and all "
+              "sentences side by side.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["text", "markdown", "latex", "json"]), default="text",
+              show_default=True, help="Of what is printed.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
 @beam_size_option
 @batch_tokens_option
 @target_language_option
@@ -61,54 +71,62 @@ def main(
     models: tuple[str, ...],
     source: str | None,
     references: tuple[str, ...],
-    testset: str | None,
+    testsets: tuple[str, ...],
     langpair: str | None,
     hypotheses: tuple[str, ...],
     train: tuple[str, ...],
+    comet: str | None,
     output: str | None,
     report: str | None,
+    form: str,
     as_json: bool,
     device: str,
     threads: int | None,
     **decode: Any,
 ) -> None:
-    """Scores the translations of MODELs, or those in files, against references: BLEU, chrF and TER by sacrebleu.
+    """Scores the translations of MODELs, or those in files, and tells which system is better and whether that is chance.
+
+    BLEU, chrF, chrF++ and TER are sacrebleu's, with their signatures, 95 % intervals and paired tests of differences:
+    of each system with the first one, and with the best. A MODEL is [NAME=]FOLDER[,KEY=VALUE...], a run folder or a
+    model folder with settings of the recipe's decode section.
 
     What makes scores misleading, such as tokenised or lower-cased translations, is told on stderr.
 
     \b
     seq2seq-evaluate runs/demo --source test.en --reference test.de
     seq2seq-evaluate --hypothesis output.de --reference test.de
-    seq2seq-evaluate runs/a runs/b --source test.en --reference test.de --report report.html
-    seq2seq-evaluate runs/demo --testset wmt14/full --langpair en-de --train train.en --train train.de
+    seq2seq-evaluate greedy=runs/a,beam_size=1 beam=runs/a --source test.en --reference test.de --report report.html
+    seq2seq-evaluate runs/a --testset wmt14/full --langpair en-de --train train.en --train train.de
+    seq2seq-evaluate runs/a runs/b --testset news=n.en,n.de --testset talks=t.en,t.1.de,t.2.de --format latex
     """  # noqa: D301 (click reads the control character)
-    _check_sides(models, hypotheses, source, references, testset, langpair)
-    _check_options(models, bool(given(decode)), output, report)
-    from seq2seq.evaluate.evaluation import evaluate
-    from seq2seq.evaluate.guards import count_overlap
-    from seq2seq.evaluate.testset import check_aligned, local_test_set, named_test_set, read_text
+    _check_sides(models, hypotheses, source, references, testsets, langpair)
+    _check_options(models, bool(given(decode)), output, report, len(testsets))
+    named = [read_model(model) for model in models]
+    files = [read_files(each, len(testsets) or 1) for each in hypotheses]
+    unique([name for name, *_ in (*named, *files)])
+    from seq2seq.evaluate.testset import local_test_set, read_text
 
-    if testset:
-        test = named_test_set(testset, str(langpair))
+    if testsets:
+        tests = [read_test_set(name, langpair) for name in testsets]
     else:
-        test = local_test_set(source, references, (langpair or "").partition("-")[2])
-    files = [read_text(path) for path in hypotheses]
-    check_aligned(test.references[0], [*filter(None, [test.source]), *test.references[1:], *files])
-    overlaps = [count_overlap(path, test.reference_lines, test.source_lines) for path in train]
+        tests = [local_test_set(source, references, (langpair or "").partition("-")[2])]
+    texts = {name: [read_text(path) for path in paths] for name, paths in files}
+    _check_lines(tests, texts, bool(models))
     if models:
         prepare_torch(threads)
-    systems = _systems(models, files, test, device, given(decode))
+    systems = _translated(named, tests, device, given(decode), report is not None)
     if output:
         with whole_file(Path(output)) as file:
-            file.writelines(line.encode() + b"\n" for line in systems[0].hypotheses)
-    evaluation = evaluate(test, systems, overlaps)
-    for warning in evaluation.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    click.echo(json.dumps(evaluation.record(), indent=2) if as_json else evaluation.text())
+            file.writelines(line.encode() + b"\n" for line in systems[0][0].hypotheses)
+    evaluations = [
+        _evaluate(test, [*(each[i] for each in systems), *_read(texts, i)], train, comet)
+        for i, test in enumerate(tests)
+    ]
+    _print(evaluations, "json" if as_json else form)
     if report:
         from seq2seq.evaluate.report import make_report, render
 
-        page = render(make_report(evaluation, shlex.join(["seq2seq-evaluate", *sys.argv[1:]])))
+        page = render(make_report(evaluations, shlex.join(["seq2seq-evaluate", *sys.argv[1:]])))
         with whole_file(Path(report)) as file:
             file.write(page.encode("utf-8", "replace"))
 
@@ -118,48 +136,103 @@ def _check_sides(
     hypotheses: Sequence[str],
     source: str | None,
     references: Sequence[str],
-    testset: str | None,
+    testsets: Sequence[str],
     langpair: str | None,
 ) -> None:
     """Checks that what is scored, and against what, is given once."""
-    if testset and (source or references):
+    if testsets and (source or references):
         raise Seq2SeqError("--testset stands for --source and --reference: give the one or the others")
-    if testset and not langpair:
-        raise Seq2SeqError("--testset needs --langpair, such as en-de")
     if langpair and not all(langpair.partition("-")):
         raise Seq2SeqError(f"--langpair {langpair}: must be two languages, such as en-de")
-    if not (models or hypotheses) or (models and not (source or testset)):
+    if not (models or hypotheses) or (models and not (source or testsets)):
         raise Seq2SeqError("give either MODEL and --source, or --hypothesis, or all; --testset has a source too")
-    if not (references or testset):
-        raise Seq2SeqError("give --reference, or --testset and --langpair")
+    if not (references or testsets):
+        raise Seq2SeqError("give --reference, or --testset")
 
 
-def _check_options(models: Sequence[str], has_decode: bool, output: str | None, report: str | None) -> None:
+def _check_options(
+    models: Sequence[str], has_decode: bool, output: str | None, report: str | None, n_sets: int
+) -> None:
     """Checks the options that go with models, and that results can be written before anything is computed."""
     if not models and (has_decode or output):
         options = "--target-language, --beam-size, --batch-tokens, --shortlist, --precision and --output"
         raise Seq2SeqError(f"{options} go with MODEL, not with --hypothesis")
-    if output and len(models) > 1:
-        raise Seq2SeqError(f"--output takes the translations of one MODEL, not of {len(models)}")
+    if output and (len(models) > 1 or n_sets > 1):
+        raise Seq2SeqError(
+            f"--output takes the translations of one MODEL and test set, not of {max(len(models), n_sets)}"
+        )
     for path in filter(None, (output, report)):
         if not Path(path).absolute().parent.is_dir():
             raise Seq2SeqError(f"{path}: its folder does not exist")
 
 
-def _systems(
-    models: Sequence[str], files: Sequence["TextFile"], test: "TestSet", device: str, decode: dict[str, Any]
-) -> list["System"]:
-    """Returns the systems, models first; every model is looked for before the first one translates."""
+def _check_lines(
+    tests: Sequence["TestSet"], texts: dict[str, list["TextFile"]], with_models: bool
+) -> None:
+    """Checks that files have as many lines as the references that they are scored against, and models a source.
+
+    Raises:
+        DataError: some have not; all of a test set are named.
+        Seq2SeqError: a test set has no source for the models to translate.
+    """
+    from seq2seq.evaluate.testset import check_aligned
+
+    for i, test in enumerate(tests):
+        first, *others = test.references
+        check_aligned(first, [*filter(None, [test.source]), *others, *(files[i] for files in texts.values())])
+        if with_models and not test.source:
+            raise Seq2SeqError(f"test set {test.title} has no source for MODEL to translate")
+
+
+def _translated(
+    named: Sequence[tuple[str, str, dict[str, str]]],
+    tests: Sequence["TestSet"],
+    device: str,
+    decode: dict[str, Any],
+    align: bool,
+) -> list[list["System"]]:
+    """Returns each model with its translations of each test set; all are looked for before the first one translates."""
+    if not named:
+        return []
+    from seq2seq.evaluate.models import translate_with
+    from seq2seq.model.folder import find_model
+
+    for _, path, _ in named:
+        find_model(Path(path))
+    return [translate_with(name, path, tests, device, decode | own, align) for name, path, own in named]
+
+
+def _read(texts: dict[str, list["TextFile"]], i: int) -> list["System"]:
+    """Returns the systems whose translations of a test set were read from files."""
     from seq2seq.evaluate.evaluation import System
 
-    systems = []
-    if models:
-        from seq2seq.evaluate.models import translate_with
-        from seq2seq.model.folder import find_model
+    return [System(name, files[i].lines, files[i]) for name, files in texts.items()]
 
-        for model in models:
-            find_model(Path(model))
-        systems = [
-            translate_with(model, test.source_lines or [], device, decode, test.target_language) for model in models
-        ]
-    return [*systems, *(System(file.name, file.lines, file) for file in files)]
+
+def _evaluate(
+    test: "TestSet", systems: list["System"], train: Sequence[str], comet: str | None
+) -> "Evaluation":
+    """Evaluates systems on a test set; what misleads is told on stderr."""
+    from seq2seq.evaluate.evaluation import evaluate
+    from seq2seq.evaluate.frequency import read_training
+
+    found = read_training(train, test, [system.hypotheses for system in systems]) if train else ([], None)
+    evaluation = evaluate(test, systems, *found, comet)
+    for warning in evaluation.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return evaluation
+
+
+def _print(evaluations: Sequence["Evaluation"], form: str) -> None:
+    """Prints evaluations, one for each test set."""
+    if form == "json":
+        records = [evaluation.record() for evaluation in evaluations]
+        click.echo(json.dumps(records[0] if len(records) == 1 else {"testsets": records}, indent=2))
+        return
+    from seq2seq.evaluate.tables import FORMATS
+
+    tables = [FORMATS[form](evaluation) for evaluation in evaluations]
+    if form == "text" and len(tables) > 1:
+        titles = [f"{evaluation.test.title}, {evaluation.scores[0].lines:,} lines" for evaluation in evaluations]
+        tables = [f"{title}\n\n{table}" for title, table in zip(titles, tables, strict=True)]
+    click.echo("\n\n".join(tables))

@@ -1,14 +1,19 @@
-"""One evaluation: systems, their scores on a test set, and what makes them misleading."""
+"""One evaluation: systems, their scores on a test set, whether and where they differ, and what misleads."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from seq2seq.decode.alignment import Alignment
+from seq2seq.evaluate.counting import count_systems
+from seq2seq.evaluate.errors import find_errors
+from seq2seq.evaluate.frequency import Frequency
+from seq2seq.evaluate.groups import group_lines
 from seq2seq.evaluate.guards import Overlap, check_translations
-from seq2seq.evaluate.metrics import Metrics, Scores
+from seq2seq.evaluate.metrics import Metrics, Score, Scores
+from seq2seq.evaluate.significance import Difference, bootstrap, compare, draws, with_intervals
 from seq2seq.evaluate.testset import TestSet, TextFile
-
-NAME_WIDTH = 60  # of the first column of a table
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class System:
         facts: what identifies a model and how it translated, in words.
         settings: a model's settings as a recipe.
         loss: of a model on the first reference, in nats per token, the end of sentence included.
+        alignments: of a model's translations with the source, by cross-attention, if they were asked for.
     """
 
     name: str
@@ -30,16 +36,45 @@ class System:
     facts: dict[str, str] = field(default_factory=dict)
     settings: str = ""
     loss: float | None = None
+    alignments: list[Alignment] = field(default_factory=list, repr=False)
+
+    @property
+    def perplexity(self) -> float | None:
+        """Of a model on the first reference, per token."""
+        return None if self.loss is None else math.exp(self.loss)
+
+
+@dataclass(frozen=True)
+class GroupScores:
+    """Lines that are alike in something, how many, and the scores that each system has on them."""
+
+    label: str
+    lines: int
+    scores: list[list[Score]]
+
+
+@dataclass(frozen=True)
+class GroupedScores:
+    """The scores of all systems on groups of lines, by what the lines were grouped, and how, in a sentence."""
+
+    title: str
+    note: str
+    groups: list[GroupScores]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of one or more systems on the same test set, in the order in which the systems were given.
+    """What was found about one or more systems on the same test set, in the order in which the systems were given.
 
     Attributes:
         test: the test set.
         systems: who translated.
         scores: of each system.
+        sentence_chrf: of each system's lines, 0 to 100.
+        differences: between pairs of systems, by each metric.
+        grouped: scores on groups of lines.
+        errors: of each system, lines from 0 by the kind of error.
+        frequency: quality by how often training text has a word, if there is any.
         overlaps: what was found in files of training text.
         warnings: what makes scores misleading.
     """
@@ -47,29 +82,61 @@ class Evaluation:
     test: TestSet
     systems: list[System]
     scores: list[Scores]
+    sentence_chrf: list[list[float]]
+    differences: list[Difference]
+    grouped: list[GroupedScores]
+    errors: list[dict[str, list[int]]]
+    frequency: Frequency | None
     overlaps: list[Overlap]
     warnings: list[str]
 
-    def text(self) -> str:
-        """Returns the scores as text: of one system in a column, of several in a row each; signatures once."""
-        if len(self.systems) == 1:
-            return self.scores[0].text()
-        first = self.scores[0]
-        names = [system.name for system in self.systems]
-        width = min(max(len("system"), *map(len, names)), NAME_WIDTH)
-        rows = [f"{'system':<{width}}" + "".join(f" {metric.name:>6}" for metric in first.metrics) + "  exact"]
-        for name, scores in zip(names, self.scores, strict=True):
-            values = [*(metric.value for metric in scores.metrics), 100 * scores.exact]
-            rows.append(f"{name:<{width}}" + "".join(f" {value:6.2f}" for value in values))
-        notes = [*((metric.name, metric.signature) for metric in first.metrics), ("exact", first.exact_note)]
-        return "\n".join([*rows, "", *(f"{name:<6} {note}" for name, note in notes)])
+    @property
+    def names(self) -> list[str]:
+        """Of the systems."""
+        return [system.name for system in self.systems]
+
+    @property
+    def best(self) -> int:
+        """Index of the system with the highest BLEU, the first of equals."""
+        return max(range(len(self.systems)), key=lambda k: self.scores[k]["BLEU"])
+
+    def difference(self, metric: str, first: int, second: int) -> Difference | None:
+        """Returns how the second system differs from the first, if the pair was tested."""
+        for found in self.differences:
+            if found.metric == metric and {found.first, found.second} == {first, second}:
+                return found if found.first == first else found.turned()
+        return None
 
     def record(self) -> dict[str, Any]:
         """Returns the evaluation for JSON: of one system flat, of several as a list."""
-        records = [
-            {"system": system.name, **scores.record()} for system, scores in zip(self.systems, self.scores, strict=True)
-        ]
+        records = [self._system(k) for k in range(len(self.systems))]
         record: dict[str, Any] = records[0] if len(records) == 1 else {"systems": records}
+        record["test"] = {
+            "title": self.test.title,
+            "files": [{"name": file.name, "lines": len(file.lines), "sha256": file.sha256} for file in self.test.files],
+        }
+        record["draws"] = draws()
+        if self.differences:
+            record["differences"] = [each.record(self.names) for each in self.differences]
+        record["groups"] = [
+            {
+                "by": grouped.title,
+                "groups": [
+                    {
+                        "label": group.label,
+                        "lines": group.lines,
+                        "scores": [{score.name: score.value for score in scores} for scores in group.scores],
+                    }
+                    for group in grouped.groups
+                ],
+            }
+            for grouped in self.grouped
+        ]
+        if self.frequency:
+            record["frequency"] = {
+                "files": self.frequency.files,
+                "buckets": [vars(bucket) for bucket in self.frequency.buckets],
+            }
         record["warnings"] = self.warnings
         if self.overlaps:
             record["train"] = [
@@ -78,23 +145,67 @@ class Evaluation:
             ]
         return record
 
+    def _system(self, k: int) -> dict[str, Any]:
+        """Returns for JSON what was found about one system."""
+        system, errors = self.systems[k], self.errors[k]
+        record: dict[str, Any] = {"system": system.name, **self.scores[k].record()}
+        record["errors"] = {name: [row + 1 for row in rows] for name, rows in errors.items()}
+        if system.loss is not None:
+            record |= {"loss": system.loss, "perplexity": system.perplexity}
+        if system.file:
+            record["sha256"] = system.file.sha256
+        if system.facts:
+            record["model"] = system.facts
+        return record
 
-def evaluate(test: TestSet, systems: Sequence[System], overlaps: Sequence[Overlap] = ()) -> Evaluation:
-    """Scores systems on a test set and looks for what makes the scores misleading.
+
+def evaluate(
+    test: TestSet,
+    systems: Sequence[System],
+    overlaps: Sequence[Overlap] = (),
+    frequency: Frequency | None = None,
+) -> Evaluation:
+    """Scores systems on a test set, tests their differences, and looks for what makes the scores misleading.
 
     Args:
         test: the test set.
         systems: one or more.
         overlaps: what was found in files of training text.
+        frequency: quality by how often training text has a word.
 
     Raises:
         DataError: there are no lines, or numbers of lines differ.
     """
-    metrics = Metrics(test.reference_lines, target_language=test.target_language)
-    warnings = []
-    for system in systems:
-        found = check_translations(system.hypotheses, test.reference_lines, test.source_lines)
-        warnings += [f"{system.name}: {warning}" for warning in found]
-    warnings += [warning for overlap in overlaps for warning in overlap.warnings()]
-    scores = [metrics.score(system.hypotheses) for system in systems]
-    return Evaluation(test, list(systems), scores, list(overlaps), warnings)
+    references = test.reference_lines
+    metrics = Metrics(references, target_language=test.target_language)
+    hypotheses = [metrics.checked(system.hypotheses) for system in systems]
+    statistics = count_systems(references, hypotheses, test.target_language)
+    samples = [bootstrap(metrics, each) for each in statistics]
+    scores = [
+        with_intervals(metrics.from_statistics(*pair), drawn)
+        for pair, drawn in zip(zip(statistics, hypotheses, strict=True), samples, strict=True)
+    ]
+    grouped = []
+    for grouping in group_lines(test):
+        groups = [
+            GroupScores(group.label, len(group.rows), [metrics.of_rows(each, group.rows) for each in statistics])
+            for group in grouping.groups
+        ]
+        grouped.append(GroupedScores(grouping.title, grouping.note, groups))
+    warnings = [
+        f"{system.name}: {warning}"
+        for system in systems
+        for warning in check_translations(system.hypotheses, references, test.source_lines)
+    ]
+    return Evaluation(
+        test,
+        list(systems),
+        scores,
+        [[metrics.total("chrF", row) for row in each["chrF"].tolist()] for each in statistics],
+        compare(metrics, statistics, scores, samples),
+        grouped,
+        [find_errors(lines, references, test.source_lines) for lines in hypotheses],
+        frequency,
+        list(overlaps),
+        warnings + [warning for overlap in overlaps for warning in overlap.warnings()],
+    )

@@ -1,21 +1,36 @@
-"""BLEU, chrF and TER by sacrebleu, each with its signature."""
+"""BLEU, chrF, chrF++ and TER by sacrebleu, each with its signature."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from seq2seq.errors import DataError
 
-METRICS = ("BLEU", "chrF", "TER")
+METRICS = ("BLEU", "chrF", "chrF++", "TER")
+
+Statistics = Mapping[str, NDArray[np.float64]]  # of each metric, [lines, counts]: their sums are scored
 
 
 @dataclass(frozen=True)
 class Score:
-    """A score of a whole test set, 0 to 100 (TER may pass 100, and less is better), and how it was computed."""
+    """A score of a whole test set, and how it was computed.
+
+    Attributes:
+        name: of the metric.
+        value: 0 to 100; TER may pass 100, and less is better.
+        signature: sacrebleu's.
+        mean: of the scores of bootstrap resamples; None if none were drawn.
+        margin: half the width of their 95 % interval.
+    """
 
     name: str
     value: float
     signature: str
+    mean: float | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -23,7 +38,7 @@ class Scores:
     """All scores of a test set.
 
     Attributes:
-        metrics: BLEU, chrF and TER.
+        metrics: BLEU, chrF, chrF++ and TER.
         exact: share of lines equal to a reference, 0 to 1.
         lines: number of lines.
         references: number of references for each line.
@@ -38,12 +53,6 @@ class Scores:
         """Returns the value of a metric by its name, in any case."""
         return next(score.value for score in self.metrics if score.name.lower() == name.lower())
 
-    def text(self) -> str:
-        """Returns a table of scores with their signatures."""
-        rows = [f"{score.name:<6} {score.value:6.2f}   {score.signature}" for score in self.metrics]
-        rows.append(f"exact  {100 * self.exact:6.2f}   {self.exact_note}")
-        return "\n".join(rows)
-
     @property
     def exact_note(self) -> str:
         """What the last line of a table of scores says about `exact`."""
@@ -52,7 +61,11 @@ class Scores:
 
     def record(self) -> dict[str, Any]:
         """Returns the scores for JSON."""
-        metrics = {score.name: {"score": score.value, "signature": score.signature} for score in self.metrics}
+        metrics = {}
+        for score in self.metrics:
+            metrics[score.name] = {"score": score.value, "signature": score.signature}
+            if score.mean is not None and score.margin is not None:
+                metrics[score.name] |= {"mean": score.mean, "margin": score.margin}
         return {"metrics": metrics, "exact": self.exact, "lines": self.lines}
 
 
@@ -61,7 +74,7 @@ class Metrics:
 
     Args:
         references: one or more lists of references, raw text, each with a reference for every line.
-        names: which metrics: BLEU, chrF, TER.
+        names: which metrics, of METRICS.
         target_language: code such as `zh`, by which sacrebleu chooses BLEU's tokenizer; empty: 13a.
 
     Raises:
@@ -81,13 +94,21 @@ class Metrics:
             self._check(len(lines), "references")
         if not self.lines:
             raise DataError("nothing to score: no lines")
-        classes: dict[str, Any] = {"BLEU": BLEU, "chrF": CHRF, "TER": TER}
+        classes: dict[str, Any] = {"BLEU": BLEU, "chrF": CHRF, "chrF++": CHRF, "TER": TER}
         # `force` mutes sacrebleu's own warning about tokenised text: evaluate/guards.py has a sharper one.
-        options = {"BLEU": {"trg_lang": target_language, "force": True}}
+        options: dict[str, dict[str, Any]] = {
+            "BLEU": {"trg_lang": target_language, "force": True},
+            "chrF++": {"word_order": 2},
+        }
         try:
             self._metrics = {name: classes[name](references=self.references, **options.get(name, {})) for name in names}
         except (ImportError, RuntimeError) as error:  # sacrebleu's tokenizers for some languages are extras
             raise DataError(f"BLEU for target language {target_language!r}: {error}") from error
+
+    @property
+    def names(self) -> list[str]:
+        """Which metrics."""
+        return list(self._metrics)
 
     def score(self, hypotheses: Sequence[str]) -> Scores:
         """Scores the translations of one system.
@@ -98,14 +119,58 @@ class Metrics:
         Raises:
             DataError: their number is another one.
         """
+        return self.from_statistics(self.statistics(hypotheses), hypotheses)
+
+    def statistics(self, hypotheses: Sequence[str]) -> Statistics:
+        """Counts what scores are computed from, line by line.
+
+        Args:
+            hypotheses: raw text, one for each reference.
+
+        Raises:
+            DataError: their number is another one.
+        """
+        lines = self.checked(hypotheses)
+        return {name: np.array([self.count(name, *row) for row in enumerate(lines)]) for name in self._metrics}
+
+    def checked(self, hypotheses: Sequence[str]) -> list[str]:
+        """Returns translations if there is one for each reference.
+
+        Raises:
+            DataError: their number is another one.
+        """
         self._check(len(hypotheses), "translations")
-        scores = []
-        for name, metric in self._metrics.items():
-            value = metric.corpus_score(list(hypotheses), None).score
-            scores.append(Score(name, value, str(metric.get_signature())))
+        return list(hypotheses)
+
+    def count(self, name: str, row: int, hypothesis: str) -> list[float]:
+        """Returns the statistics of a metric, [counts], of one line's translation."""
+        metric = self._metrics[name]
+        found = metric._compute_segment_statistics(metric._preprocess_segment(hypothesis), metric._ref_cache[row])
+        return [float(count) for count in found]
+
+    def from_statistics(self, statistics: Statistics, hypotheses: Sequence[str]) -> Scores:
+        """Scores the translations whose statistics are these."""
         rows = zip(hypotheses, *self.references, strict=True)
         equal = sum(hypothesis in references for hypothesis, *references in rows)
+        scores = [
+            Score(name, self.total(name, counts.sum(0)), self.signature(name)) for name, counts in statistics.items()
+        ]
         return Scores(scores, equal / self.lines, self.lines, len(self.references))
+
+    def of_rows(self, statistics: Statistics, rows: Sequence[int]) -> list[Score]:
+        """Scores some of the lines alone, as if they were the test set."""
+        return [
+            Score(name, self.total(name, counts[list(rows)].sum(0)), self.signature(name))
+            for name, counts in statistics.items()
+        ]
+
+    def total(self, name: str, counts: NDArray[Any] | list[float]) -> float:
+        """Returns the score of summed statistics, [counts], of a metric."""
+        return float(self._metrics[name]._compute_score_from_stats(counts).score)
+
+    def signature(self, name: str) -> str:
+        """Returns sacrebleu's signature of a metric."""
+        return str(self._metrics[name].get_signature())
 
     def _check(self, n: int, what: str) -> None:
         if n != self.lines:
@@ -118,7 +183,7 @@ def score(hypotheses: Sequence[str], references: Sequence[str], names: Sequence[
     Args:
         hypotheses: translations, raw text.
         references: as many references, raw text.
-        names: which metrics: BLEU, chrF, TER.
+        names: which metrics, of METRICS.
 
     Raises:
         DataError: there are no lines, or the numbers of lines differ.

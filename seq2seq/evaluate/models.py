@@ -8,9 +8,11 @@ from typing import Any
 import torch
 
 from seq2seq.config import settings_to_yaml
+from seq2seq.decode.alignment import Aligner
 from seq2seq.decode.scorer import Scorer
 from seq2seq.decode.translator import Translator
 from seq2seq.evaluate.evaluation import System
+from seq2seq.evaluate.testset import TestSet
 from seq2seq.files import read_manifest
 from seq2seq.model.device import choose_device
 from seq2seq.model.folder import (
@@ -26,45 +28,41 @@ from seq2seq.text.lines import is_blank
 
 
 def translate_with(
-    name: str,
-    source: Sequence[str],
-    device: str,
-    decode: Mapping[str, Any],
-    test_language: str = "",
-    reference: Sequence[str] | None = None,
-) -> System:
-    """Translates the source of a test set with a model.
+    name: str, path: str, tests: Sequence[TestSet], device: str, decode: Mapping[str, Any], align: bool = False
+) -> list[System]:
+    """Translates the sources of test sets with a model, and computes its loss on their first references.
 
     Args:
-        name: model folder or run folder.
-        source: raw text.
+        name: what the system is called.
+        path: model folder or run folder.
+        tests: test sets with a source; a model of several languages translates into the language of the references.
         device: `auto`, `cpu`, `cuda` ...
         decode: decode settings that replace those of the recipe, and `target_language` if the user names one.
-        test_language: of the references, if it is known; a model of several languages translates into it.
-        reference: on which the model's loss is computed, if it is.
+        align: whether translations are aligned with their sources.
 
     Raises:
         ModelError: there is no usable model.
         RecipeError: a decode setting does not exist or has no valid value.
         DataError: the model does not translate into the language.
     """
-    folder = find_model(Path(name))
+    folder = find_model(Path(path))
     options = dict(decode)
-    language = options.pop("target_language", None)
+    wanted = options.pop("target_language", None)
     trained = load_model(folder, choose_device(device), options)
-    if language is None and test_language in trained.tokenizer.languages:
-        language = test_language
     trained.prepare()
-    translator = Translator(trained, target_language=language)
-    loss = None if reference is None else reference_loss(trained, source, reference, language)[0]
-    return System(
-        name,
-        translator.translate(source),
-        None,
-        _facts(folder, trained, translator.language),
-        settings_to_yaml(trained.settings),
-        loss=loss,
-    )
+    systems = []
+    for test in tests:
+        known = test.target_language if test.target_language in trained.tokenizer.languages else None
+        translator = Translator(trained, target_language=wanted or known)
+        source = test.source_lines or []
+        loss = reference_loss(trained, source, test.reference_lines[0], translator.language)[0]
+        hypotheses = translator.translate(source)
+        pairs = zip(source, hypotheses, strict=True)
+        alignments = list(Aligner(trained, translator.language).align_stream(pairs)) if align else []
+        facts = _facts(folder, trained, translator.language)
+        settings = settings_to_yaml(trained.settings)
+        systems.append(System(name, hypotheses, None, facts, settings, loss, alignments))
+    return systems
 
 
 def reference_loss(

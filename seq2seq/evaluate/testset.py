@@ -49,6 +49,11 @@ class TestSet:
     target_language: str = ""
 
     @property
+    def files(self) -> list[TextFile]:
+        """The source, if it is known, and the references."""
+        return [*filter(None, [self.source]), *self.references]
+
+    @property
     def reference_lines(self) -> list[list[str]]:
         """The lines of each reference."""
         return [file.lines for file in self.references]
@@ -69,10 +74,12 @@ def read_text(path: str | Path) -> TextFile:
     return TextFile(str(path), lines, sha256(Path(path)) if Path(path).is_file() else "")
 
 
-def local_test_set(source: str | None, references: Sequence[str], target_language: str = "") -> TestSet:
-    """Returns the test set that lies in files of the user's own."""
+def local_test_set(
+    source: str | None, references: Sequence[str], target_language: str = "", title: str = ""
+) -> TestSet:
+    """Returns the test set that lies in files of the user's own, by default called like the source."""
     files = [read_text(path) for path in references]
-    return TestSet(source or files[0].name, files, read_text(source) if source else None, target_language)
+    return TestSet(title or source or files[0].name, files, read_text(source) if source else None, target_language)
 
 
 def named_test_set(name: str, pair: str) -> TestSet:

@@ -13,6 +13,7 @@ from seq2seq.decode.translator import Translator
 from seq2seq.errors import DataError
 from seq2seq.evaluate.drawing import Picture
 from seq2seq.evaluate.metrics import Metrics, Scores
+from seq2seq.evaluate.tables import scores_text
 from seq2seq.model.device import Precision, autocast, evaluating
 from seq2seq.model.folder import TrainedModel
 from seq2seq.text.context import Document
@@ -94,7 +95,7 @@ class TranslationValidator:
         """Returns the scores of translations by their names in metrics.jsonl, and in words for each set."""
         scores = self.scores(self.translate())
         texts = [
-            f"{held_out.name} {held_out.direction}:\n{found.text()}"
+            f"{held_out.name} {held_out.direction}:\n{scores_text(found)}"
             for held_out, found in zip(self.sets, scores, strict=True)
         ]
         return summary(self.sets, scores), texts

@@ -1,0 +1,198 @@
+"""Evaluations as tables: text for a terminal, Markdown and LaTeX for papers; no score without its signature."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from seq2seq.evaluate.evaluation import Evaluation
+from seq2seq.evaluate.metrics import Scores
+from seq2seq.evaluate.significance import LEVEL, SAMPLES, TRIALS, Difference, p_value, seed
+
+NAME_WIDTH = 60  # of the first column of a text
+LESS_IS_BETTER = ("TER", "Perplexity")
+
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
+    char: "\\" + char for char in "&%$#_{}"
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of a table.
+
+    Attributes:
+        value: itself.
+        margin: half the width of its 95 % interval, if it is known.
+        differs: whether it is significantly different from that of the first system.
+        is_best: whether no system has a better one, to the digits shown.
+    """
+
+    value: float
+    margin: float | None = None
+    differs: bool = False
+    is_best: bool = False
+
+
+def scores_text(scores: Scores) -> str:
+    """Returns the scores of one system in a column, with signatures."""
+    rows = [(score.name, _text(Cell(score.value, score.margin)), score.signature) for score in scores.metrics]
+    rows.append(("exact", _text(Cell(100 * scores.exact)), scores.exact_note))
+    width = max(len(value) for _, value, _ in rows)
+    return "\n".join(f"{name:<6} {value:<{width}}   {note}" for name, value, note in rows)
+
+
+def text(evaluation: Evaluation) -> str:
+    """Returns an evaluation as text: of one system in a column, of several in a row each, with tests of differences."""
+    first = evaluation.scores[0]
+    if len(evaluation.systems) == 1:
+        system = evaluation.systems[0]
+        parts = [scores_text(first)]
+        if system.loss is not None:
+            parts.append(f"loss   {system.loss:.4f} nats per token of the reference, perplexity {system.perplexity:.2f}")
+        return "\n".join([*parts, "", _intervals()])
+    names = [name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + "…" for name in evaluation.names]
+    rows = [[name, *(_text(cell) for cell in row)] for name, row in zip(names, _cells(evaluation), strict=True)]
+    table = _columns([["system", *_heads(evaluation)], *rows])
+    notes = [f"{score.name:<6} {score.signature}" for score in first.metrics] + [f"exact  {first.exact_note}"]
+    return "\n".join([*table, "", *_tests(evaluation, names), *notes, _intervals()])
+
+
+def markdown(evaluation: Evaluation) -> str:
+    """Returns an evaluation as a table in Markdown: the best of each column bold."""
+
+    def cell(one: Cell | None) -> str:
+        if one is None:
+            return ""
+        value = f"{one.value:.1f}" + (f" ± {one.margin:.1f}" if one.margin is not None else "")
+        return (f"**{value}**" if one.is_best else value) + ("\\*" if one.differs else "")
+
+    def escaped(name: str) -> str:
+        return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", name)
+
+    rows = [["System", *_heads(evaluation, arrows=True)], [":---", *("---:" for _ in _heads(evaluation))]]
+    cells = zip(evaluation.names, _cells(evaluation), strict=True)
+    rows += [[escaped(name), *map(cell, row)] for name, row in cells]
+    table = [f"| {' | '.join(row)} |" for row in rows]
+    title = f"{escaped(evaluation.test.title)}, {evaluation.scores[0].lines:,} lines"
+    notes = [f"- {score.name}: `{score.signature}`" for score in evaluation.scores[0].metrics]
+    return "\n".join([title, "", *table, "", *(f"{note}  " for note in _notes(evaluation, "\\*")), "", *notes])
+
+
+def latex(evaluation: Evaluation) -> str:
+    """Returns an evaluation as a table in LaTeX, for the package booktabs: the best of each column bold."""
+
+    def cell(one: Cell | None) -> str:
+        if one is None:
+            return ""
+        value = f"{one.value:.1f}"
+        told = (rf"\textbf{{{value}}}" if one.is_best else value) + ("$^*$" if one.differs else "")
+        return told + (rf" {{\small$\pm${one.margin:.1f}}}" if one.margin is not None else "")
+
+    heads = [_escape(head).replace("↑", r"$\uparrow$").replace("↓", r"$\downarrow$") for head in _heads(evaluation, True)]
+    cells = zip(evaluation.names, _cells(evaluation), strict=True)
+    body = [" & ".join([_escape(name), *map(cell, row)]) + r" \\" for name, row in cells]
+    signatures = [f"{score.name}: \\texttt{{{_escape(score.signature)}}}" for score in evaluation.scores[0].metrics]
+    title = f"{_escape(evaluation.test.title)}, {evaluation.scores[0].lines:,} lines."
+    caption = " ".join([title, *map(_escape, _notes(evaluation, "*")), "; ".join(signatures) + "."])
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\begin{{tabular}}{{l{'r' * len(heads)}}}",
+            r"\toprule",
+            " & ".join(["System", *heads]) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            rf"\caption{{{caption.replace('±', '$\\pm$')}}}",
+            r"\end{table}",
+        ]
+    )
+
+
+FORMATS: dict[str, Callable[[Evaluation], str]] = {"text": text, "markdown": markdown, "latex": latex}
+
+
+def _heads(evaluation: Evaluation, arrows: bool = False) -> list[str]:
+    """Returns the names of all columns but the first."""
+    heads = [score.name for score in evaluation.scores[0].metrics] + (["Exact, %"] if arrows else ["exact"])
+    if any(system.loss is not None for system in evaluation.systems):
+        heads.append("Perplexity" if arrows else "perplexity")
+    if not arrows:
+        return heads
+    return [f"{head} {'↓' if head in LESS_IS_BETTER else '↑'}" for head in heads]
+
+
+def _cells(evaluation: Evaluation) -> list[list[Cell | None]]:
+    """Returns the numbers of each system, in the order of the columns."""
+    columns: list[list[Cell | None]] = []
+    for i, score in enumerate(evaluation.scores[0].metrics):
+        column = [scores.metrics[i] for scores in evaluation.scores]
+        best = (min if score.name in LESS_IS_BETTER else max)(round(each.value, 1) for each in column)
+        tests = [evaluation.difference(score.name, 0, k) for k in range(len(column))]
+        columns.append(
+            [
+                Cell(each.value, each.margin, found is not None and found.is_significant, round(each.value, 1) == best)
+                for each, found in zip(column, tests, strict=True)
+            ]
+        )
+    exact = [100 * scores.exact for scores in evaluation.scores]
+    columns.append([Cell(value, is_best=round(value, 1) == round(max(exact), 1)) for value in exact])
+    perplexities = [system.perplexity for system in evaluation.systems]
+    if any(value is not None for value in perplexities):
+        # Not marked: perplexities of models with different tokenizers do not compare.
+        columns.append([None if value is None else Cell(value) for value in perplexities])
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _text(cell: Cell | None) -> str:
+    if cell is None:
+        return "-"
+    return f"{cell.value:6.2f}" + (f" ± {cell.margin:4.2f}" if cell.margin is not None else "")
+
+
+def _tests(evaluation: Evaluation, names: Sequence[str]) -> list[str]:
+    """Returns the tests of differences, for each system that others were tested against."""
+    parts = []
+    for i in dict.fromkeys((0, evaluation.best)):
+        rows = []
+        for k, name in enumerate(names):
+            found = [evaluation.difference(metric.name, i, k) for metric in evaluation.scores[0].metrics]
+            if k != i and all(found):
+                rows.append([name, *(_difference(each) for each in found if each)])
+        head = [f"against {names[i]}", *(metric.name for metric in evaluation.scores[0].metrics)]
+        parts += [*_columns([head, *rows]), ""]
+    told = "differences and their p-values by paired bootstrap and by approximate randomisation; "
+    return [*parts, f"{told}*: both below {LEVEL:g}", ""]
+
+
+def _difference(found: Difference) -> str:
+    star = "*" if found.is_significant else " "
+    return f"{found.value:+.2f} ({p_value(found.bootstrap)}, {p_value(found.randomisation)}){star}"
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns rows as lines: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([f"{row[0]:<{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+
+
+def _intervals() -> str:
+    return f"±      95 % interval, {SAMPLES:,} bootstrap samples of the lines, seed {seed()}"
+
+
+def _notes(evaluation: Evaluation, star: str) -> list[str]:
+    """Returns what explains a table, in sentences."""
+    notes = [f"±: 95 % interval by {SAMPLES:,} bootstrap samples (seed {seed()})."]
+    if evaluation.differences:
+        told = f"{star}: different from {evaluation.names[0]} by both paired tests, p < {LEVEL:g} (bootstrap, "
+        notes.append(f"{told}{SAMPLES:,} samples; approximate randomisation, {TRIALS:,} trials).")
+    return notes
+
+
+def _escape(text: str) -> str:
+    return "".join(_LATEX.get(char, char) for char in text)
