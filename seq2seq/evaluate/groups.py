@@ -78,9 +78,11 @@ def _capitalised(text: str) -> dict[str, bool]:
 
 
 def _by_length(test: TestSet) -> Grouping:
-    side, lines = ("the source", test.source_lines) if test.source_lines else ("the reference", test.reference_lines[0])
-    if side == "the reference" and len(test.references) > 1:
-        side = "the first reference"
+    if test.source_lines is not None:
+        side, lines = "the source", test.source_lines
+    else:
+        side = "the reference" if len(test.references) == 1 else "the first reference"
+        lines = test.reference_lines[0]
     lengths = [len(units(line)) for line in lines]
     groups = []
     for low, high in zip((-1, *LENGTHS), (*LENGTHS, None), strict=True):
