@@ -84,7 +84,7 @@ def main(
     threads: int | None,
     **decode: Any,
 ) -> None:
-    """Scores the translations of MODELs, or those in files, and tells which system is better and whether that is chance.
+    """Scores the translations of MODELs, or those in files, and tells which is better and whether that is chance.
 
     BLEU, chrF, chrF++ and TER are sacrebleu's, with their signatures, 95 % intervals and paired tests of differences:
     of each system with the first one, and with the best. A MODEL is [NAME=]FOLDER[,KEY=VALUE...], a run folder or a
@@ -103,7 +103,7 @@ def main(
     _check_options(models, bool(given(decode)), output, report, len(testsets))
     named = [read_model(model) for model in models]
     files = [read_files(each, len(testsets) or 1) for each in hypotheses]
-    unique([name for name, *_ in (*named, *files)])
+    unique([*(name for name, *_ in named), *(name for name, _ in files)])
     from seq2seq.evaluate.testset import local_test_set, read_text
 
     if testsets:
@@ -126,7 +126,7 @@ def main(
     if report:
         from seq2seq.evaluate.report import make_report, render
 
-        page = render(make_report(evaluations, shlex.join(["seq2seq-evaluate", *sys.argv[1:]])))
+        page = render(make_report(evaluations[0], shlex.join(["seq2seq-evaluate", *sys.argv[1:]])))
         with whole_file(Path(report)) as file:
             file.write(page.encode("utf-8", "replace"))
 
@@ -166,9 +166,7 @@ def _check_options(
             raise Seq2SeqError(f"{path}: its folder does not exist")
 
 
-def _check_lines(
-    tests: Sequence["TestSet"], texts: dict[str, list["TextFile"]], with_models: bool
-) -> None:
+def _check_lines(tests: Sequence["TestSet"], texts: dict[str, list["TextFile"]], with_models: bool) -> None:
     """Checks that files have as many lines as the references that they are scored against, and models a source.
 
     Raises:
@@ -209,9 +207,7 @@ def _read(texts: dict[str, list["TextFile"]], i: int) -> list["System"]:
     return [System(name, files[i].lines, files[i]) for name, files in texts.items()]
 
 
-def _evaluate(
-    test: "TestSet", systems: list["System"], train: Sequence[str], comet: str | None
-) -> "Evaluation":
+def _evaluate(test: "TestSet", systems: list["System"], train: Sequence[str], comet: str | None) -> "Evaluation":
     """Evaluates systems on a test set; what misleads is told on stderr."""
     from seq2seq.evaluate.evaluation import evaluate
     from seq2seq.evaluate.frequency import read_training

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from seq2seq.decode.alignment import Alignment
 from seq2seq.evaluate.counting import count_systems
 from seq2seq.evaluate.errors import find_errors
 from seq2seq.evaluate.frequency import Frequency
 from seq2seq.evaluate.groups import group_lines
 from seq2seq.evaluate.guards import Overlap, check_translations
-from seq2seq.evaluate.metrics import Metrics, Score, Scores
+from seq2seq.evaluate.metrics import Metrics, Score, Scores, Statistics
 from seq2seq.evaluate.significance import Difference, bootstrap, compare, draws, with_intervals
 from seq2seq.evaluate.testset import TestSet, TextFile
 
@@ -164,6 +166,7 @@ def evaluate(
     systems: Sequence[System],
     overlaps: Sequence[Overlap] = (),
     frequency: Frequency | None = None,
+    comet: str | None = None,
 ) -> Evaluation:
     """Scores systems on a test set, tests their differences, and looks for what makes the scores misleading.
 
@@ -172,14 +175,18 @@ def evaluate(
         systems: one or more.
         overlaps: what was found in files of training text.
         frequency: quality by how often training text has a word.
+        comet: model of COMET; empty: its usual one; None: no scores of COMET.
 
     Raises:
         DataError: there are no lines, or numbers of lines differ.
+        Seq2SeqError: COMET cannot be had.
     """
     references = test.reference_lines
     metrics = Metrics(references, target_language=test.target_language)
     hypotheses = [metrics.checked(system.hypotheses) for system in systems]
     statistics = count_systems(references, hypotheses, test.target_language)
+    if comet is not None:
+        _add_comet(comet, test, metrics, statistics, hypotheses)
     samples = [bootstrap(metrics, each) for each in statistics]
     scores = [
         with_intervals(metrics.from_statistics(*pair), drawn)
@@ -209,3 +216,15 @@ def evaluate(
         list(overlaps),
         warnings + [warning for overlap in overlaps for warning in overlap.warnings()],
     )
+
+
+def _add_comet(
+    name: str, test: TestSet, metrics: Metrics, statistics: Sequence[Statistics], hypotheses: Sequence[Sequence[str]]
+) -> None:
+    """Adds COMET, which is scored line by line, to the metrics and their statistics."""
+    from seq2seq.evaluate.comet import MODEL, Comet
+
+    comet = Comet(test.source_lines, test.reference_lines, name or MODEL)
+    for each, lines in zip(statistics, hypotheses, strict=True):
+        each["COMET"] = np.array([[value, 1.0] for value in comet.score(lines).sentences])
+    metrics.add_mean("COMET", comet.signature)

@@ -1,7 +1,8 @@
 """BLEU, chrF, chrF++ and TER by sacrebleu, each with its signature."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from seq2seq.errors import DataError
 
 METRICS = ("BLEU", "chrF", "chrF++", "TER")
 
-Statistics = Mapping[str, NDArray[np.float64]]  # of each metric, [lines, counts]: their sums are scored
+Statistics = dict[str, NDArray[np.float64]]  # of each metric, [lines, counts]: their sums are scored
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,10 @@ class Metrics:
         except (ImportError, RuntimeError) as error:  # sacrebleu's tokenizers for some languages are extras
             raise DataError(f"BLEU for target language {target_language!r}: {error}") from error
 
+    def add_mean(self, name: str, signature: str) -> None:
+        """Adds a metric whose score is 100 times a mean over lines: its statistics are a line's value and 1."""
+        self._metrics[name] = _Mean(signature)
+
     @property
     def names(self) -> list[str]:
         """Which metrics."""
@@ -175,6 +180,19 @@ class Metrics:
     def _check(self, n: int, what: str) -> None:
         if n != self.lines:
             raise DataError(f"{n:,} {what} for {self.lines:,} references: every line needs one")
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """A metric that is the mean of what lines have, with as much of the form of sacrebleu's as scoring asks for."""
+
+    signature: str
+
+    def _compute_score_from_stats(self, counts: Sequence[float]) -> Any:
+        return SimpleNamespace(score=100 * counts[0] / counts[1])
+
+    def get_signature(self) -> str:
+        return self.signature
 
 
 def score(hypotheses: Sequence[str], references: Sequence[str], names: Sequence[str] = METRICS) -> Scores:

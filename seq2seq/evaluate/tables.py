@@ -48,7 +48,9 @@ def text(evaluation: Evaluation) -> str:
         system = evaluation.systems[0]
         parts = [scores_text(first)]
         if system.loss is not None:
-            parts.append(f"loss   {system.loss:.4f} nats per token of the reference, perplexity {system.perplexity:.2f}")
+            parts.append(
+                f"loss   {system.loss:.4f} nats per token of the reference, perplexity {system.perplexity:.2f}"
+            )
         return "\n".join([*parts, "", _intervals()])
     names = [name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + "…" for name in evaluation.names]
     rows = [[name, *(_text(cell) for cell in row)] for name, row in zip(names, _cells(evaluation), strict=True)]
@@ -88,12 +90,15 @@ def latex(evaluation: Evaluation) -> str:
         told = (rf"\textbf{{{value}}}" if one.is_best else value) + ("$^*$" if one.differs else "")
         return told + (rf" {{\small$\pm${one.margin:.1f}}}" if one.margin is not None else "")
 
-    heads = [_escape(head).replace("↑", r"$\uparrow$").replace("↓", r"$\downarrow$") for head in _heads(evaluation, True)]
+    heads = [
+        _escape(head).replace("↑", r"$\uparrow$").replace("↓", r"$\downarrow$") for head in _heads(evaluation, True)
+    ]
     cells = zip(evaluation.names, _cells(evaluation), strict=True)
     body = [" & ".join([_escape(name), *map(cell, row)]) + r" \\" for name, row in cells]
     signatures = [f"{score.name}: \\texttt{{{_escape(score.signature)}}}" for score in evaluation.scores[0].metrics]
     title = f"{_escape(evaluation.test.title)}, {evaluation.scores[0].lines:,} lines."
     caption = " ".join([title, *map(_escape, _notes(evaluation, "*")), "; ".join(signatures) + "."])
+    caption = caption.replace("±", r"$\pm$")
     return "\n".join(
         [
             r"\begin{table}",
@@ -105,7 +110,7 @@ def latex(evaluation: Evaluation) -> str:
             *body,
             r"\bottomrule",
             r"\end{tabular}",
-            rf"\caption{{{caption.replace('±', '$\\pm$')}}}",
+            rf"\caption{{{caption}}}",
             r"\end{table}",
         ]
     )
@@ -176,7 +181,9 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Returns rows as lines: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join([f"{row[0]:<{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))])
+        "  ".join(
+            [f"{row[0]:<{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
         for row in rows
     ]
 

@@ -16,7 +16,9 @@ def verdict(evaluation: Evaluation) -> list[str]:
     best = evaluation.best
     tested = {k: found for k in range(len(names)) if (found := evaluation.difference("BLEU", k, best))}
     second = max(tested, key=lambda k: scores[k]["BLEU"])
-    told = [f"{names[best]} has the highest BLEU, {scores[best]['BLEU']:.1f}, on {data}; {_next(tested[second], names)}"]
+    told = [
+        f"{names[best]} has the highest BLEU, {scores[best]['BLEU']:.1f}, on {data}; {_next(tested[second], names)}"
+    ]
     told += _other_metrics(evaluation)
     if len(names) > 2:
         told += _against(evaluation, 0)
@@ -59,13 +61,13 @@ def _other_metrics(evaluation: Evaluation) -> list[str]:
 
 def _against(evaluation: Evaluation, base: int) -> list[str]:
     """Says which systems differ in BLEU from the one that is the measure of the others."""
-    better, worse, equal = [], [], []
+    kinds: dict[str, list[str]] = {"better": [], "worse": [], "not different beyond chance": []}
+    better, worse, equal = kinds.values()
     for k, name in enumerate(evaluation.names):
         found = evaluation.difference("BLEU", base, k)
         if found:
             (equal if not found.is_significant else better if found.is_better else worse).append(name)
-    kinds = (("better", better), ("worse", worse), ("not different beyond chance", equal))
-    told = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds if names)
+    told = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
     return [f"Against {evaluation.names[base]}, the first one, by BLEU and p < {LEVEL:g}: {told}."]
 
 
