@@ -21,6 +21,7 @@ from seq2seq.cli.common import (
     shortlist_option,
     target_language_option,
     threads_option,
+    visible,
 )
 from seq2seq.cli.steering import read_steering, search_options, steering_options
 from seq2seq.errors import RunError, Seq2SeqError
@@ -69,10 +70,6 @@ def _read_shard(ctx: click.Context, param: click.Parameter, value: str | None) -
 @click.option(
     "--n-best", type=click.IntRange(1), default=1, show_default=True, help="Translations for each line (jsonl)."
 )
-@click.option("--length-penalty", type=click.FloatRange(0), help="Exponent of the length penalty.")
-@click.option("--length-norm", type=click.Choice(["gnmt", "length", "none"]), help="Kind of length penalty.")
-@click.option("--min-length", type=click.IntRange(0), help="Shortest translation in tokens.")
-@click.option("--max-length-ratio", type=float, help="Longest translation: this times the source's tokens, plus 10.")
 @search_options
 @steering_options
 @batch_tokens_option
@@ -141,6 +138,8 @@ def main(
     if token_scores and form == "text":
         raise Seq2SeqError("--token-scores needs --format jsonl")
     hashes = [model_hash(find_model(Path(each))) for each in (model, *others)]
+    if translator.doubt and form == "jsonl":
+        click.echo(visible(f"no confidence: {translator.doubt}"), err=True)
     job = describe_job(translator, hashes, n_best, form == "jsonl")
     if token_scores:
         job["token_scores"] = True
