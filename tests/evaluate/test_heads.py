@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from tiny_models import PAIRS, build, language_model
 
+from seq2seq.decode.translator import Translator
 from seq2seq.errors import Seq2SeqError
 from seq2seq.evaluate import heads
 from seq2seq.evaluate.heads import Attentions, HeadMaps, attention_page, attention_png, look_at_pair, look_at_text
@@ -89,6 +90,29 @@ def test_kinds_of_a_translation_model() -> None:
     assert list(own.texts) == ["Source", "Translation"]
 
 
+def test_a_model_with_context_reads_what_stands_before() -> None:
+    trained = build(context=2)
+    (source, target), *others = PAIRS[:4]
+    before = [sentence for sentence, _ in others]
+    found = look_at_pair(trained, source, target, before=before)
+    assert found.texts["Before"] == " ".join(before[1:]) and found.texts["Source"] == source
+    cross, encoder, _ = found.kinds
+    alone = look_at_pair(trained, source, target)
+    assert "Before" not in alone.texts and alone.kinds[0].columns.count("<sep>") == 0
+    assert cross.columns.count("<sep>") == 2 and cross.columns[-len(alone.kinds[0].columns) :] == alone.kinds[0].columns
+    assert cross.weights.shape[-1] == encoder.weights.shape[-1] == len(cross.columns)
+    own = look_at_pair(trained, source, None, before=before)
+    (translation,) = Translator(trained).translate([*before, source])[-1:]
+    assert own.texts["Translation"] == translation and own.kinds[0].columns == cross.columns
+    with pytest.raises(Seq2SeqError, match="the model was trained without context"):
+        look_at_pair(build(), source, target, before=before)
+
+
+def test_lone_surrogates_have_no_bytes() -> None:
+    assert look_at_pair(build(), "red \udcff dog", "DOG \udcff").texts["Target (given)"] == "DOG ?"
+    assert look_at_text(language_model("learned"), "a\udcff").texts == {"Text": "a?"}
+
+
 def test_kinds_of_a_language_model() -> None:
     (kind,) = look_at_text(language_model("learned"), "abc a").kinds
     assert kind.rows == kind.columns == ["<eos>", "a", "b", "c", " ", "a"]
@@ -101,6 +125,8 @@ def test_kinds_of_a_language_model() -> None:
     ("source", "target", "message"),
     [
         (" ", None, "the source is blank"),
+        ("dog", "\u200b", "the target is blank"),
+        ("dog", "DOG " * 300, "the target has .* tokens; at most 200"),
         ("dog " * 300, "DOG!", "at most 200"),
         ("dog. " * 60, None, "translates at once"),
     ],
