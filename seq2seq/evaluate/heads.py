@@ -86,7 +86,9 @@ def look_at_pair(
     if target is None:
         (found,) = translator.translate_all([source], before=before)
         if found.parts > 1 or not found.candidates:
-            raise Seq2SeqError("the source is longer than what the model translates at once: give a shorter one")
+            raise Seq2SeqError(
+                "the source is longer than what the model translates at once: give a shorter one, or its translation"
+            )
         tgt = np.array([*found.candidates[0].tokens, EOS])
         texts["Translation"] = found.text
         _check_length("the translation", tgt)

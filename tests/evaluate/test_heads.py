@@ -14,7 +14,7 @@ from tiny_models import PAIRS, build, language_model
 
 from seq2seq.decode.translator import Translator
 from seq2seq.errors import Seq2SeqError
-from seq2seq.evaluate import heads
+from seq2seq.evaluate import drawing, heads
 from seq2seq.evaluate.heads import Attentions, HeadMaps, attention_page, attention_png, look_at_pair, look_at_text
 
 EVIL = [
@@ -136,6 +136,26 @@ def test_what_cannot_be_shown(source: str, target: str | None, message: str, mon
         monkeypatch.setattr(heads, "MOST_TOKENS", 1000)
     with pytest.raises(Seq2SeqError, match=message):
         look_at_pair(build(), source, target)
+
+
+def test_labels_can_be_seen() -> None:
+    assert drawing.labels(["\u2581dog", "\u2581", " ", "\n", "a", "b"], 5) == ["dog", "_", "_", "\\n", "a", "..."]
+
+
+def test_picture_shows_each_weight_in_its_place() -> None:
+    weights = np.arange(6, dtype=np.float32).reshape(1, 1, 2, 3) / 5
+    names = ["a", "b", "c"]
+    picture = np.asarray(
+        Image.open(io.BytesIO(attention_png(Attentions({}, [HeadMaps("K", "", weights, names[:2], names)]))))
+    )
+    middle = drawing.CELL // 2
+    left, top = (
+        int(np.argwhere((picture == drawing.SCALE[0].astype(np.uint8)).all(-1)).min(0)[axis]) for axis in (1, 0)
+    )  # the first weight is 0
+    for i in range(2):
+        for j in range(3):
+            place = picture[top + i * drawing.CELL + middle, left + j * drawing.CELL + middle]
+            assert place.tolist() == drawing.colours(weights[0, 0, i, j]).tolist()
 
 
 def test_picture_shows_all_heads(monkeypatch: pytest.MonkeyPatch) -> None:
