@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 @click.option("--before", metavar="TEXT", multiple=True, help="A sentence in front of --source, for a model with "
               "data.context; may be repeated.")  # fmt: skip
 @click.option("--text", metavar="TEXT", help="What a language model reads.")
-@click.option("--output", type=click.Path(), required=True, help="Where the picture goes: a name in .html, for a page "
-              "to look around in, or in .png.")  # fmt: skip
+@click.option("--output", type=click.Path(), required=True, help="A file in .html, for a page to look around in, or "
+              "in .png, for a picture of all heads.")  # fmt: skip
 @beam_size_option
 @target_language_option
 @precision_option
@@ -55,7 +55,7 @@ def main(
     """Draws where every head of every layer of MODEL looks while it reads a sentence.
 
     Of a translation model: encoder, decoder and cross-attention, for --source and its translation. Of a language
-    model: self-attention, for --text. The page needs nothing but a browser.
+    model: self-attention, for --text. No side may have more than 200 tokens. The page needs nothing but a browser.
 
     \b
     seq2seq-attention runs/demo --source "The dog sees a cat." --output attention.html
@@ -109,7 +109,3 @@ def _look(
     if text is None or any(of_pairs.values()):
         raise Seq2SeqError(f"the model is a language model: give --text, but no {', '.join(of_pairs)}")
     return look_at_text(trained, text)
-
-
-if __name__ == "__main__":
-    main()

@@ -52,9 +52,9 @@ def main(
     """Measures how good the translations of MODEL are (chrF) by how probable they are, and keeps that with it.
 
     From then on `seq2seq-translate --format jsonl` tells a confidence for each line: the chrF / 100, from 0 to 1, that
-    is expected of its translation. It holds for text like --source, and for translations that are searched for as here:
-    options not given are those of the recipe's decode section, and where seq2seq-translate is told others there is no
-    confidence. A calibration that is there is replaced; the model itself stays as it is.
+    is expected of its translation. It holds for text like --source, and for one way of searching, the one given here;
+    options not given are those of the recipe's decode section. With others seq2seq-translate tells no confidence. A
+    calibration that is there is replaced; the model itself stays as it is.
 
     \b
     seq2seq-calibrate runs/demo --source valid.en --reference valid.de
