@@ -18,8 +18,9 @@ from seq2seq.evaluate import drawing
 from seq2seq.evaluate.drawing import FONT, GAP
 from seq2seq.evaluate.page import render_page
 from seq2seq.model.folder import TrainedGPT, TrainedModel
-from seq2seq.text.ids import BOS, EOS, Ids
+from seq2seq.text.ids import BOS, EOS, SPECIAL_IDS, Ids
 from seq2seq.text.lines import encodable, is_blank
+from seq2seq.text.tokenizer import Tokenizer
 
 MOST_TOKENS = 200  # of a side that is shown
 MOST_PIXELS = 2**25  # of a picture whose rows and columns have names
@@ -127,10 +128,17 @@ def look_at_text(trained: TrainedGPT, text: str) -> Attentions:
         raise Seq2SeqError(
             f"the text has {len(ids)} tokens, and the model's window holds {context}: give a shorter one"
         )
-    pieces = trained.tokenizer.target_pieces([ids])[0]
+    pieces = names_of_tokens(trained.tokenizer, ids)
     note = "Row: the piece that was read last. Column: a piece that it looks at."
     weights = _array(attention_of_text(trained, ids.tolist()))
     return Attentions({"Text": text}, [HeadMaps("Self-attention", note, weights, pieces, pieces)])
+
+
+def names_of_tokens(tokenizer: Tokenizer, ids: Ids) -> list[str]:
+    """Returns the tokens of a text as people read them: where bytes make a character, that instead of the piece."""
+    pieces = tokenizer.target_pieces([ids])[0]
+    texts = ["" if token in SPECIAL_IDS.values() else tokenizer.decode_text([token]) for token in ids.tolist()]
+    return [text if text and "\ufffd" not in text else piece for text, piece in zip(texts, pieces, strict=True)]
 
 
 def _check(name: str, text: str, ids: Ids) -> None:

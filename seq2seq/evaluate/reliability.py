@@ -26,7 +26,7 @@ def reliability_svg(bins: Sequence[Bin], title: str) -> str:
     """
     found = [one for one in bins if one.count]
     points = [(LEFT + SIDE * one.confidence, TOP + SIDE * (1 - one.quality), one) for one in found]
-    floor, tallest = TOP + SIDE + BELOW + 10, max(one.count for one in found)
+    floor, tallest = TOP + SIDE + BELOW + 20, max(one.count for one in found)
     summary = "; ".join(f"{one.confidence:.2f}: {one.quality:.2f} ({one.count:,})" for one in found)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + SIDE + 20} {floor + 50}" role="img" '
