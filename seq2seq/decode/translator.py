@@ -10,7 +10,7 @@ import numpy as np
 
 from seq2seq.config import DecodeSettings
 from seq2seq.decode.beams import Hypothesis
-from seq2seq.decode.confidence import confidence_of
+from seq2seq.decode.confidence import confidence_of, doubt
 from seq2seq.decode.constraints import Demand
 from seq2seq.decode.context import Passage, encode, last, passages
 from seq2seq.decode.guard import Guard, second_try
@@ -23,7 +23,7 @@ from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import choose_device
 from seq2seq.model.folder import TrainedModel, find_model, load_model
 from seq2seq.text.ids import EOS, Ids
-from seq2seq.text.lines import in_chunks, is_blank
+from seq2seq.text.lines import encodable, in_chunks, is_blank
 from seq2seq.text.sentences import split_sentences
 
 STREAM_LINES = 4096  # lines of a stream that are sorted by length together
@@ -59,8 +59,8 @@ class Translator:
 
     Attributes:
         context: lines in front of a line that it is translated with, if they are of the same document.
-        calibration: by which translations get a confidence: that of the model, if it was made for the language and no
-            other model translates with it.
+        calibration: by which translations get a confidence: that of the model, if it holds for how is translated.
+        doubt: why it does not hold; empty if it does, and if there is none.
         tell: is called now and then with the share of the present lines, from 0 to 1, whose search has ended.
 
     Raises:
@@ -91,8 +91,8 @@ class Translator:
         if steering.is_needed and (self.decode.search == "sampling" or self.decode.beam_groups > 1):
             raise Seq2SeqError("a glossary, forbidden words and text to keep need plain beam search")
         own = trained.calibration
-        holds = own is not None and not others and own.about.get("target_language") == self.language
-        self.calibration = own if holds else None
+        self.doubt = doubt(own, self.language, self.decode, 1 + len(others)) if own else ""
+        self.calibration = None if self.doubt else own
         self.searcher = Searcher([trained, *others], batch_size, steering.forbidden_words, seed)
         self.guard = None
         if guard:
@@ -191,8 +191,7 @@ class Translator:
         self, lines: Sequence[str], n_best: int = 1, before: Sequence[str] = (), prefixes: Sequence[str] = ()
     ) -> list[Translation]:
         """Returns what `translate_all` does, but a line that cannot be translated is empty and says why."""
-        # Lone surrogates have no bytes.
-        before, lines = ([line.encode("utf-8", "replace").decode("utf-8") for line in part] for part in (before, lines))
+        before, lines = (list(map(encodable, part)) for part in (before, lines))
         found_rows = passages(lines, before, self.context)
         rows = [_Row(*each) for each in zip(found_rows, prefixes or [""] * len(lines), strict=True)]
         unique = list(dict.fromkeys(row for row in rows if not is_blank(row.passage.line)))
@@ -205,8 +204,10 @@ class Translator:
             found = self.guard.guarded(
                 lines, found, lambda wrong: self._search(self._second, [parts[i] for i in wrong], n_best)
             )
-        translations = {row: self._trusted(one) for row, one in zip(unique, found, strict=True)}
-        blank = self._trusted(BLANK)
+        translations = {
+            row: self._trusted(*each) for row, each in zip(unique, zip(found, parts, strict=True), strict=True)
+        }
+        blank = self._trusted(BLANK, ())
         return [translations.get(row, blank) for row in rows]
 
     def _search(self, searcher: Searcher, lines: Sequence[Sequence[_Part]], n_best: int) -> list[Translation]:
@@ -297,12 +298,13 @@ class Translator:
         truncated = any(hypothesis.truncated for _, hypothesis in best)
         return Translation(text, [Candidate(text, score, log_prob, tokens)], len(parts), truncated, searched=searched)
 
-    def _trusted(self, translation: Translation) -> Translation:
-        """Adds the confidence, if the model is calibrated."""
+    def _trusted(self, translation: Translation, parts: Sequence[_Part]) -> Translation:
+        """Adds the confidence, if the model is calibrated: none where something was asked, or search tried again."""
         if self.calibration is None:
             return translation
-        searched = translation.searched
-        value = confidence_of(self.calibration, self.tokenizer, searched) if searched else None
+        searched, value = translation.searched, None
+        if searched and not translation.retried and all(part.demand == PLAIN_DEMAND for part in parts):
+            value = confidence_of(self.calibration, self.tokenizer, searched)
         return replace(translation, calibrated=True, confidence=value)
 
     def _candidates(
