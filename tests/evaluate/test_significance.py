@@ -92,23 +92,9 @@ def test_as_the_sacrebleu_command(tmp_path: Path) -> None:
     found = {each.metric: each for each in compare(metrics, statistics, scores, samples)}
     with_samples = [with_intervals(*pair) for pair in zip(scores, samples, strict=True)]
     for option, field in (("--paired-bs", "bootstrap"), ("--paired-ar", "randomisation")):
-        command = [
-            sys.executable,
-            "-m",
-            "sacrebleu",
-            "r",
-            "-i",
-            "a",
-            "b",
-            "-m",
-            "bleu",
-            "chrf",
-            "ter",
-            option,
-            "-w",
-            "4",
-        ]
-        out = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+        command = [sys.executable, "-m", "sacrebleu", "r", "-i", "a", "b", "-m", "bleu", "chrf", "ter", option]
+        form = ["-f", "text", "-w", "4"]
+        out = subprocess.run([*command, *form], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
         rows = [re.sub("[^0-9.=p ]", "", line) for line in out.split("\n") if line.startswith("│ ")]
         p_values = [f"{getattr(found[name], field):.4f}" for name in ("BLEU", "chrF", "TER")]
         assert re.findall("p = ([0-9.]+)", rows[-1]) == p_values
