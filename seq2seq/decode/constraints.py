@@ -38,10 +38,12 @@ class Demand:
     Attributes:
         prefix: tokens with which they begin.
         phrases: that stand in them, none within another one; one that is here twice stands there twice.
+        readable: whether phrases may stand in the prefix, which else stands for another text.
     """
 
     prefix: tuple[int, ...] = ()
     phrases: tuple[Phrase, ...] = ()
+    readable: bool = True
 
     @property
     def length(self) -> int:
@@ -207,7 +209,7 @@ class Constraints:
 
     @contextmanager
     def exempt(self, log_probs: Tensor, lengths: Sequence[int]) -> Iterator[None]:
-        """Leaves the tokens that phrases need as they are, whatever the block rules out, where there is room for them.
+        """Leaves the tokens that are asked for as they are, whatever the block rules out, where there is room for them.
 
         Args:
             log_probs: [N, V], of the next token.
@@ -233,19 +235,18 @@ class Constraints:
         """
         for row, (demand, state) in enumerate(self._rows):
             scores = log_probs[row]
-            if state.read < len(demand.prefix):
-                _only(scores, [demand.prefix[state.read]])
-                continue
             if self._is_forbidden(state.word):
                 scores[self._closing.to(scores.device)] = NEVER
                 scores[self._eos] = NEVER
-            if demand.phrases:
+            if state.read < len(demand.prefix):
+                _only(scores, [demand.prefix[state.read]])
+            elif demand.phrases:
                 self._bar_for_phrases(scores, demand, state, lengths[row // self._beam_size] - state.read)
 
     def wanted(self, row: int) -> list[int]:
-        """Returns the tokens that bring a row on with its phrases."""
+        """Returns the tokens that bring a row on with its prefix or its phrases."""
         demand, state = self._rows[row]
-        return self._wanted(demand, state) if state.read >= len(demand.prefix) else []
+        return self._wanted(demand, state) if state.read >= len(demand.prefix) else [demand.prefix[state.read]]
 
     def waived(self, row: int, token: int, log_prob: float) -> "Waived":
         """Returns what does not count where a row that goes on with a token is compared with others.
@@ -341,7 +342,7 @@ class Constraints:
         begun += [
             (p, w, 1)
             for p, phrase in enumerate(demand.phrases)
-            if not met >> p & 1
+            if not met >> p & 1 and (demand.readable or state.read >= len(demand.prefix))
             for w, way in enumerate(phrase.ways)
             if way[0] == token and self._may_begin(phrase, token, state)
         ]

@@ -11,7 +11,7 @@ from seq2seq.decode.protected import Kind, find_protected
 from seq2seq.errors import DataError
 from seq2seq.files import fingerprint
 from seq2seq.text.ids import EOS
-from seq2seq.text.lines import is_blank, read_lines
+from seq2seq.text.lines import is_blank, one_line, read_lines
 from seq2seq.text.tokenizer import Tokenizer
 
 Wish = tuple[str, ...]  # texts of which one must stand in a translation
@@ -127,6 +127,13 @@ class _Worded(Phrase):
     texts: tuple[str | None, ...] = ()
 
 
+@dataclass(frozen=True)
+class _WordedDemand(Demand):
+    """A demand that knows the text of its prefix, which is not readable where its tokens are not decoded to it."""
+
+    begin: str = ""
+
+
 class PhraseBook:
     """Wishes as tokens, and tokens as text in which they stand letter by letter.
 
@@ -145,20 +152,23 @@ class PhraseBook:
 
         Args:
             wishes: what must stand in a translation.
-            prefix: with what it begins.
+            prefix: with what it begins; spaces at its ends do not count.
         """
-        begin = self._ids(prefix) if prefix else ()
-        return Demand(begin, tuple(self._phrase(wish) for wish in wishes))
+        begin = one_line(prefix).strip()
+        ids = self._ids(begin) if begin else ()
+        exact = self._tokenizer.decode_target([ids])[0] == begin
+        return _WordedDemand(ids, tuple(map(self._phrase, wishes)), exact, begin)
 
     def text(self, tokens: Sequence[int], demand: Demand) -> str:
         """Returns the text of a hypothesis."""
         texts = [dict(zip(one.ways, one.texts, strict=True)) for one in demand.phrases if isinstance(one, _Worded)]
-        if not any(literal for of_phrase in texts for literal in of_phrase.values()):
+        begin = demand.begin if isinstance(demand, _WordedDemand) and not demand.readable else ""
+        if not begin and not any(literal for of_phrase in texts for literal in of_phrase.values()):
             return self._tokenizer.decode_target([tokens])[0]
-        parts, at = [""], 0
+        parts, at = [begin], len(demand.prefix) if begin else 0
         for start, end, phrase in self._reader.spans(demand, tokens):
             literal = texts[phrase][tuple(tokens[start:end])]
-            if literal is not None:
+            if literal is not None and start >= at:
                 parts += [
                     self._decode(tokens[at:start], behind=at > 0),
                     self._space(tokens[start]) * (start > 0) + literal,

@@ -190,7 +190,13 @@ class Translator:
     def translate_each(
         self, lines: Sequence[str], n_best: int = 1, before: Sequence[str] = (), prefixes: Sequence[str] = ()
     ) -> list[Translation]:
-        """Returns what `translate_all` does, but a line that cannot be translated is empty and says why."""
+        """Returns what `translate_all` does, but a line that cannot be translated is empty and says why.
+
+        Raises:
+            Seq2SeqError: there are prefixes, and translations are drawn.
+        """
+        if any(prefixes) and self.decode.search == "sampling":
+            raise Seq2SeqError("prefixes need beam search: what is drawn begins as it likes")
         # Lone surrogates have no bytes.
         before, lines = ([line.encode("utf-8", "replace").decode("utf-8") for line in part] for part in (before, lines))
         found_rows = passages(lines, before, self.context)
@@ -249,7 +255,7 @@ class Translator:
 
     def _demand(self, wishes: Sequence[Wish], prefix: str) -> Demand:
         """Returns what is asked of the translation of a text."""
-        return self._phrases.demand(wishes, prefix) if wishes or prefix else PLAIN_DEMAND
+        return self._phrases.demand(wishes, prefix) if wishes or not is_blank(prefix) else PLAIN_DEMAND
 
     def _shared_out(self, text: str, parts: Sequence[Ids]) -> list[list[Wish]]:
         """Returns what is asked of the parts of a sentence: each wish of the part that its place falls into.
@@ -309,7 +315,7 @@ class Translator:
         self, decode: DecodeSettings, part: _Part, hypotheses: Sequence[Hypothesis]
     ) -> list[tuple[Candidate, Hypothesis]]:
         """Returns hypotheses as text, the best first."""
-        if part.demand.phrases:
+        if part.demand != PLAIN_DEMAND:
             texts = [self._phrases.text(hypothesis.tokens, part.demand) for hypothesis in hypotheses]
         else:
             texts = self.tokenizer.decode_target([hypothesis.tokens for hypothesis in hypotheses])

@@ -176,6 +176,33 @@ def test_a_translation_begins_with_its_prefix() -> None:
             assert texts[0] == plain[0] and texts[5] == plain[5] and texts[1] != plain[1]
 
 
+@pytest.mark.parametrize("decode", [{"beam_size": 1}, {"beam_size": 4, "beam_groups": 2}, {"no_repeat_ngram": 1}])
+def test_any_text_can_be_a_prefix(decode: dict[str, Any]) -> None:
+    prefixes = ["Ω und", "\ufb01ne  Sache:", "ja ja ja ja", "Er ist 漢字,", " Heute ", "  "]
+    out = translator(**decode).translate_all(LINES[:6], prefixes=prefixes)
+    for one, prefix in zip(out, prefixes, strict=True):
+        assert one.text.startswith(prefix.strip()) and len(one.text) > len(prefix)
+    assert out[5].text == translator(**decode).translate(LINES[5:6])[0]
+
+
+def test_unknown_letters_of_a_prefix_pass_for_no_kept_text() -> None:
+    options = {"steering": Steering(keep=frozenset(KINDS))}
+    (one,) = translator(options=options).translate_all(["The {Ψ1} has {Ω}."], prefixes=["ΩΨ und"])
+    assert one.text.startswith("ΩΨ und") and one.text.count("{Ψ1}") == one.text.count("{Ω}") == 1
+
+
+def test_a_prefix_with_a_forbidden_word_has_no_translation() -> None:
+    options = {"steering": Steering(forbidden=("hat",))}
+    out = translator(options=options).translate_each(LINES[:3], prefixes=["Er hat", "Er hat es", "Er hatte"])
+    assert [bool(one.text) for one in out] == [True, False, True]  # the first may become another word
+    assert not any(re.search(r"\bhat\b", one.text) for one in out)
+
+
+def test_samples_have_no_prefix() -> None:
+    with pytest.raises(Seq2SeqError, match="prefixes need beam search"):
+        translator(search="sampling").translate_all(LINES[:1], prefixes=["Heute"])
+
+
 def test_all_of_it_goes_together_with_a_prefix() -> None:
     steering = Steering(Glossary({"student": ("Schüler",)}), ("hat",), frozenset(KINDS))
     lines = ["The student has 5 letters.", "Our student reads 7 books in the garden."]
