@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from seq2seq.decode.forbidden import NO_WORDS, Forbidden, Words
+from seq2seq.decode.pieces import Pieces
+
 NEVER = -torch.inf
-JOINERS = frozenset(".,:'\u2019")  # without a space behind them a number, an address or a word goes on
 
 
 @dataclass(frozen=True)
@@ -51,41 +53,6 @@ class Demand:
         return len(self.prefix) + sum(phrase.shortest for phrase in self.phrases)
 
 
-@dataclass(frozen=True)
-class Pieces:
-    """What search has to know of tokens as text.
-
-    Attributes:
-        texts: of each token, spaces included; empty for special ones.
-    """
-
-    texts: Sequence[str]
-    begins: Sequence[bool] = field(init=False)  # whether a new word begins with it, or what is no word
-    ends: Sequence[bool] = field(init=False)  # whether a word may begin behind it without a space
-    joins: Sequence[bool] = field(init=False)  # whether what is in front of it goes on unless there is a space behind
-    spaces: Sequence[bool] = field(init=False)  # whether it begins with a space
-    marks: Sequence[bool] = field(init=False)  # whether it is nothing but punctuation that ends something
-    opens: Sequence[bool] = field(init=False)  # whether it ends with a space or a bracket or quote that opens
-
-    def __post_init__(self) -> None:
-        lasts = [text[-1:] for text in self.texts]
-        found = {
-            "begins": [not _is_of_word(text[:1]) for text in self.texts],
-            "ends": [not _is_of_word(last) and last not in JOINERS for last in lasts],
-            "joins": [text in JOINERS for text in self.texts],
-            "spaces": [text.startswith(" ") for text in self.texts],
-            "marks": [text != "" and not text.strip(".,;:!?") for text in self.texts],
-            "opens": [last != "" and last in " ([\u00ab\u201e\u201c\u00bf\u00a1" for last in lasts],
-        }
-        for name, values in found.items():
-            object.__setattr__(self, name, values)
-
-
-def _is_of_word(char: str) -> bool:
-    """Says whether a character is a part of a word that goes on beside it: not where words have no spaces."""
-    return char.isalnum() and not ("\u0e00" <= char <= "\u0eff" or "\u3040" <= char <= "\u9fff")
-
-
 class _State(NamedTuple):
     """How far a hypothesis has come.
 
@@ -97,7 +64,7 @@ class _State(NamedTuple):
         ends: whether a word may begin without a space.
         opens: whether a phrase that stands apart may.
         apart: whether what comes must be a space or punctuation, because such a phrase has just come to its end.
-        word: letters of the word that it ends with, and of those before it as far as they matter, lower case.
+        words: the last ones; see `forbidden`.
     """
 
     read: int = 0
@@ -107,7 +74,7 @@ class _State(NamedTuple):
     ends: bool = True
     opens: bool = True
     apart: bool = False
-    word: tuple[str, ...] = ("",)
+    words: Words = NO_WORDS
 
 
 class Waived(NamedTuple):
@@ -153,19 +120,15 @@ class Constraints:
         demands: of each sentence, in the order in which they begin.
         eos: id that ends a hypothesis.
         pieces: tokens as text.
-        forbidden: words, or several in a row, that no hypothesis holds, whatever the case of their letters.
+        forbidden: texts that no hypothesis holds; see `Forbidden`.
     """
 
-    def __init__(
-        self, demands: Sequence[Demand], eos: int, pieces: Pieces, forbidden: Iterable[Sequence[str]] = ()
-    ) -> None:
+    def __init__(self, demands: Sequence[Demand], eos: int, pieces: Pieces, forbidden: Iterable[str] = ()) -> None:
         self.demands = demands
         self._eos, self._pieces = eos, pieces
-        self._forbidden = frozenset(tuple(word.casefold() for word in words) for words in forbidden)
-        self._longest = max(map(len, self._forbidden), default=0)
-        begins = torch.tensor(pieces.begins)
+        self._forbidden = Forbidden(forbidden, pieces, eos)
         self._joining = (~(torch.tensor(pieces.spaces) | torch.tensor(pieces.marks))).nonzero()[:, 0]
-        self._closing, self._going_on = begins.nonzero()[:, 0], (~begins).nonzero()[:, 0]
+        self._going_on = (~torch.tensor(pieces.begins)).nonzero()[:, 0]
         self._beam_size = self._begun = 0
         self._rows: list[tuple[Demand, _State]] = []
         self._waived: list[Waived] = []  # of each row
@@ -235,9 +198,7 @@ class Constraints:
         """
         for row, (demand, state) in enumerate(self._rows):
             scores = log_probs[row]
-            if self._is_forbidden(state.word):
-                scores[self._closing.to(scores.device)] = NEVER
-                scores[self._eos] = NEVER
+            self._forbidden.bar(scores, state.words)
             if state.read < len(demand.prefix):
                 _only(scores, [demand.prefix[state.read]])
             elif demand.phrases:
@@ -332,9 +293,7 @@ class Constraints:
         """Returns the state behind a token."""
         if token == self._eos:
             return state._replace(begun=(), open=0)
-        begins, word = self._pieces.begins[token], state.word
-        if self._forbidden:
-            word = self._words(word, token)
+        begins, words = self._pieces.begins[token], self._forbidden.after(state.words, token)
         state = state if begins or not state.open else _reopened(state)
         met, opened = state.met, state.open if self._pieces.joins[token] else 0
         apart = state.apart and self._pieces.marks[token]
@@ -352,22 +311,7 @@ class Constraints:
             met, begun = met | 1 << phrase, []
             opened, apart = 1 << phrase, demand.phrases[phrase].apart
         ends, opens = self._pieces.ends[token], self._pieces.opens[token]
-        return _State(state.read + 1, met, tuple(begun), opened, ends, opens, apart, word)
-
-    def _words(self, words: tuple[str, ...], token: int) -> tuple[str, ...]:
-        """Returns the last words behind a token."""
-        text = self._pieces.texts[token].casefold()
-        if self._pieces.begins[token]:
-            words = (*words, "") if words[-1] else words
-            text = "".join(char if char.isalnum() else " " for char in text)
-            *whole, text = text.split(" ")
-            words = (*words[:-1], *filter(None, [words[-1], *whole]), "")
-        words = (*words[:-1], words[-1] + text)
-        return words[-self._longest - 1 :]
-
-    def _is_forbidden(self, words: tuple[str, ...]) -> bool:
-        """Says whether a forbidden word or phrase ends with the last word."""
-        return any(words[-n:] in self._forbidden for n in range(1, self._longest + 1)) if self._forbidden else False
+        return _State(state.read + 1, met, tuple(begun), opened, ends, opens, apart, words)
 
 
 def _reopened(state: _State) -> _State:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from seq2seq.decode.constraints import Constraints, Demand, Phrase, Pieces
+from seq2seq.decode.constraints import Constraints, Demand, Phrase
+from seq2seq.decode.pieces import Pieces
 from seq2seq.decode.protected import Kind, find_protected
 from seq2seq.errors import DataError
 from seq2seq.files import fingerprint
@@ -91,11 +92,6 @@ class Steering:
         """A hash of all that is asked."""
         terms = self.glossary and self.glossary.terms
         return fingerprint([terms, self.forbidden, sorted(self.keep)])
-
-    @property
-    def forbidden_words(self) -> list[list[str]]:
-        """The words of each of `forbidden`."""
-        return [re.sub(r"[^\w]+", " ", text).split() for text in self.forbidden]
 
     def wishes(self, source: str) -> tuple[Wish, ...]:
         """Returns what must stand in the translation of a source, in its order; nothing twice for the same place."""

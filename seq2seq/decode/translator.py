@@ -93,7 +93,7 @@ class Translator:
         own = trained.calibration
         holds = own is not None and not others and own.about.get("target_language") == self.language
         self.calibration = own if holds else None
-        self.searcher = Searcher([trained, *others], batch_size, steering.forbidden_words, seed)
+        self.searcher = Searcher([trained, *others], batch_size, steering.forbidden, seed)
         self.guard = None
         if guard:
             same = self.language == self.source_language

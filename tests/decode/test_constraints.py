@@ -12,7 +12,8 @@ from torch import Tensor
 
 from seq2seq.decode.beam import Search, beam_search
 from seq2seq.decode.beams import Hypothesis, LengthPenalty
-from seq2seq.decode.constraints import Constraints, Demand, Phrase, Pieces
+from seq2seq.decode.constraints import Constraints, Demand, Phrase
+from seq2seq.decode.pieces import Pieces
 
 A, B, C = 2, 3, 4
 TEXTS = [" x", "", " a", "b", " c"]  # of which one alone, b, goes on a word
@@ -23,7 +24,7 @@ def run(
     stepper: TableStepper,
     how: Search,
     demands: Sequence[Demand],
-    forbidden: Sequence[Sequence[str]] = (),
+    forbidden: Sequence[str] = (),
     longest: int = 4,
 ) -> list[list[Hypothesis]]:
     constraints = Constraints(demands, EOS, PIECES, forbidden)
@@ -156,7 +157,7 @@ def test_a_wide_beam_finds_the_best_without_forbidden_words(forbidden: list[str]
     missed = 0
     for seed in range(4):
         stepper = TableStepper(sentences=1, seed=seed)
-        (found,) = run(stepper, Search(4**LONGEST, 10), [Demand()], [word.split() for word in forbidden])
+        (found,) = run(stepper, Search(4**LONGEST, 10), [Demand()], forbidden)
         rows = [row for row in exhaustive(stepper, 0, LengthPenalty()) if not words.search(text_of(row[1]))]
         assert [h.tokens for h in found] == [tokens for _, tokens in rows[:10]]
         missed += len(exhaustive(stepper, 0, LengthPenalty())) - len(rows)
@@ -165,7 +166,7 @@ def test_a_wide_beam_finds_the_best_without_forbidden_words(forbidden: list[str]
 
 def test_where_all_is_ruled_out_there_is_no_hypothesis() -> None:
     stepper = TableStepper(sentences=2, seed=1)
-    found = run(stepper, Search(2), [Demand((A,)), Demand((C,))], [["a"]], longest=1)
+    found = run(stepper, Search(2), [Demand((A,)), Demand((C,))], ["a"], longest=1)
     assert found[0] == []
     assert found[1][0].tokens == [C]
 
