@@ -74,6 +74,12 @@ class Forbidden:
         return any(words[max(0, end - n) : end] in self._phrases for end in ends for n in range(1, self._longest + 1))
 
 
+def stands_in(text: str, forbidden: Iterable[str]) -> bool:
+    """Says whether a text holds one of some words or phrases."""
+    words = f" {' '.join(spread(text).split())} "
+    return any(f" {' '.join(spread(one).split())} " in words for one in forbidden if spread(one).strip())
+
+
 def _starts(words: Sequence[str]) -> list[Words]:
     """Returns the first word, the first two and so on."""
     return [tuple(words[:n]) for n in range(1, len(words) + 1)]

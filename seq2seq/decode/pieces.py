@@ -58,8 +58,19 @@ def spread(text: str) -> str:
 
     Where words have no spaces each character is one.
     """
-    chars = unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
-    return "".join(char if is_of_word(char) else f" {char} " if char.isalnum() else " " for char in chars)
+    return "".join(char if is_of_word(char) else f" {char} " if char.isalnum() else " " for char in folded(text))
+
+
+def folded(text: str) -> str:
+    """Returns a text without case, and with accents behind their letters, in whichever way it has them."""
+    if text.isascii():
+        return text.lower()
+    chars = unicodedata.normalize("NFC", text)
+    return "".join(_decomposed(_decomposed(char).casefold()) if is_of_word(char) else char for char in chars)
+
+
+def _decomposed(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
 
 
 def byte_text(byte: int) -> str:

@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from seq2seq.decode.constraints import Constraints, Demand, Phrase
-from seq2seq.decode.pieces import Pieces
+from seq2seq.decode.forbidden import stands_in
+from seq2seq.decode.pieces import Pieces, folded, is_of_word
 from seq2seq.decode.protected import Kind, find_protected
 from seq2seq.errors import DataError
 from seq2seq.files import fingerprint
@@ -27,7 +28,7 @@ class Glossary:
     """Terms and how they must be translated.
 
     Attributes:
-        terms: for each source term, in lower case, the target terms of which one must stand in a translation.
+        terms: for each source term, in any case, the target terms of which one must stand in a translation.
     """
 
     terms: dict[str, Wish]
@@ -46,7 +47,7 @@ class Glossary:
             source, tab, target = line.partition("\t")
             if not tab or is_blank(source) or is_blank(target) or "\t" in target:
                 raise DataError(f"{path}:{number}: must be a source term, a tab and a target term")
-            key = " ".join(source.lower().split())
+            key = " ".join(folded(source).split())
             term = " ".join(target.split())
             # A sentence may begin with it.
             terms[key] = tuple(dict.fromkeys([*terms.get(key, ()), term, term[0].upper() + term[1:]]))
@@ -55,17 +56,34 @@ class Glossary:
         return cls(terms)
 
     @cached_property
+    def _wishes(self) -> dict[str, Wish]:
+        return {" ".join(folded(term).split()): wish for term, wish in self.terms.items()}
+
+    @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        longest_first = sorted(self.terms, key=len, reverse=True)
-        terms = "|".join(r"\s+".join(map(re.escape, term.split())) for term in longest_first)
-        return re.compile(rf"(?<!\w)(?:{terms})(?!\w)", re.IGNORECASE)
+        longest_first = sorted(self._wishes, key=len, reverse=True)
+        return re.compile("|".join(map(_whole, longest_first)))
 
     def find(self, text: str) -> Iterator[tuple[int, int, Wish]]:
         """Yields where terms stand in a source, whole words in any case, the longest ones first, and their wishes."""
-        for found in self._pattern.finditer(text):
-            wish = self.terms.get(" ".join(found[0].lower().split()))
-            if wish:
-                yield found.start(), found.end(), wish
+        if not self._wishes:
+            return
+        chars = list(map(folded, text))
+        place = [i for i, of_char in enumerate(chars) for _ in of_char]
+        for found in self._pattern.finditer("".join(chars)):
+            yield place[found.start()], place[found.end() - 1] + 1, self._wishes[" ".join(found[0].split())]
+
+
+# A letter that a word goes on with, and an accent of the one before it.
+_LETTER, _MARK = r"[^\W\u0e00-\u0eff\u3040-\u9fff]", r"[\u0300-\u036f]"
+
+
+def _whole(term: str) -> str:
+    """Returns a pattern for a term that is not the middle of a word; where words have no spaces it always is a word."""
+    words = r"\s+".join(map(re.escape, term.split()))
+    before, behind = f"(?<!{_LETTER})(?<!{_MARK})", f"(?!{_LETTER}|{_MARK})"
+    first, last = (char.isalnum() and not is_of_word(char) for char in (term[0], term[-1]))
+    return ("" if first else before) + words + ("" if last else behind)
 
 
 @dataclass(frozen=True)
@@ -76,11 +94,30 @@ class Steering:
         glossary: terms and how they must be translated; None: none.
         forbidden: words, or several with spaces between them, that no translation holds, whatever their case.
         keep: kinds of text that stand in a translation as often as in its source; see `protected`.
+
+    Raises:
+        DataError: all translations of a term are forbidden.
     """
 
     glossary: Glossary | None = None
     forbidden: tuple[str, ...] = ()
     keep: frozenset[Kind] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        for term, wish in self._allowed.terms.items() if self._allowed else ():
+            if not wish:
+                raise DataError(f"the glossary's term {term!r} has no translation that is not forbidden")
+
+    @cached_property
+    def _allowed(self) -> Glossary | None:
+        """The glossary without what is forbidden."""
+        if not (self.glossary and self.forbidden):
+            return self.glossary
+        allowed = {
+            term: tuple(text for text in wish if not stands_in(text, self.forbidden))
+            for term, wish in self.glossary.terms.items()
+        }
+        return Glossary(allowed)
 
     @property
     def is_needed(self) -> bool:
@@ -98,14 +135,19 @@ class Steering:
         return tuple(wish for _, _, wish in self.places(source))
 
     def places(self, source: str) -> list[tuple[int, int, Wish]]:
-        """Returns `wishes` with what they are for, from a character of the source to one behind it."""
-        found = list(self.glossary.find(source)) if self.glossary else []
+        """Returns `wishes` with what they are for, from a character of the source to one behind it.
+
+        A term that stands within what is kept is none, and what stands within a term is not kept.
+        """
+        found = list(self._allowed.find(source)) if self._allowed else []
         if self.keep:
-            taken = [(start, end) for start, end, _ in found]
             for span in find_protected(source):
-                free = all(span.end <= start or end <= span.start for start, end in taken)
-                if span.kind in self.keep and free:
-                    found.append((span.start, span.end, Kept((span.text,))))
+                if span.kind not in self.keep or any(
+                    start <= span.start and span.end <= end for start, end, _ in found
+                ):
+                    continue
+                found = [one for one in found if one[1] <= span.start or span.end <= one[0]]
+                found.append((span.start, span.end, Kept((span.text,))))
         return sorted(found)
 
 
