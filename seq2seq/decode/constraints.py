@@ -27,11 +27,6 @@ class Phrase:
     ways: tuple[tuple[int, ...], ...]
     apart: bool = False
 
-    @property
-    def shortest(self) -> int:
-        """Tokens that it takes at the least."""
-        return min(map(len, self.ways))
-
 
 @dataclass(frozen=True)
 class Demand:
@@ -49,8 +44,8 @@ class Demand:
 
     @property
     def length(self) -> int:
-        """Tokens that it takes at the least."""
-        return len(self.prefix) + sum(phrase.shortest for phrase in self.phrases)
+        """Tokens in which it surely has room: in front of each phrase there may have to be a space."""
+        return len(self.prefix) + sum(1 + max(map(len, phrase.ways)) for phrase in self.phrases)
 
 
 class _State(NamedTuple):
@@ -59,8 +54,8 @@ class _State(NamedTuple):
     Attributes:
         read: its tokens.
         met: bits of the phrases that stand in it.
-        begun: phrases that it may be in the middle of: which, which way, and tokens of it.
-        open: bit of the phrase that has just come to its end, unless the word goes on; 0: none.
+        begun: phrases that it may be in the middle of: which, which way, tokens of it, and bits of those within it.
+        open: bit of the phrase that has just come to its end, unless it turns out to go on; 0: none.
         ends: whether a word may begin without a space.
         opens: whether a phrase that stands apart may.
         apart: whether what comes must be a space or punctuation, because such a phrase has just come to its end.
@@ -69,7 +64,7 @@ class _State(NamedTuple):
 
     read: int = 0
     met: int = 0
-    begun: tuple[tuple[int, int, int], ...] = ()
+    begun: tuple[tuple[int, int, int, int], ...] = ()
     open: int = 0
     ends: bool = True
     opens: bool = True
@@ -129,6 +124,7 @@ class Constraints:
         self._forbidden = Forbidden(forbidden, pieces, eos)
         self._joining = (~(torch.tensor(pieces.spaces) | torch.tensor(pieces.marks))).nonzero()[:, 0]
         self._going_on = (~torch.tensor(pieces.begins)).nonzero()[:, 0]
+        self._space = [token for token, text in enumerate(pieces.texts) if text == " "][:1]
         self._beam_size = self._begun = 0
         self._rows: list[tuple[Demand, _State]] = []
         self._waived: list[Waived] = []  # of each row
@@ -216,9 +212,13 @@ class Constraints:
         the hypothesis. If it counted, a long address would outweigh all words around it.
         """
         demand, state = self._rows[row]
-        goes_on = any(demand.phrases[p].ways[w][n] == token for p, w, n in state.begun)
+        goes_on = token in self._next(demand, state)
         self._costs[row][token] = log_prob, goes_on
         return self._waived_after(row, token, log_prob, goes_on)
+
+    def counted(self, row: int, token: int) -> float:
+        """Returns which log-probability counts of a row that goes on with a token `waived` was asked of."""
+        return self._waived_after(row, token, *self._costs[row][token]).counted
 
     def waived_at_end(self, row: int) -> "Waived":
         """Returns what does not count of a row that ends."""
@@ -227,8 +227,10 @@ class Constraints:
     def _waived_after(self, row: int, token: int, log_prob: float, goes_on: bool) -> "Waived":
         """Returns what is waived behind a token; goes_on: whether with a phrase."""
         found, state = self._waived[row], self._rows[row][1]
-        if state.open:
-            found = found.settled() if token == self._eos or self._pieces.begins[token] else found.given_up()
+        if state.open and not self._goes_on(state, token):
+            found = found.settled()
+        elif state.open and not goes_on:
+            found = found.given_up()
         if goes_on:
             return found.plus(log_prob)
         found = found.given_up()
@@ -242,49 +244,85 @@ class Constraints:
         """Returns how far a row comes with a token: twice the phrases that it has, plus one if it is within another."""
         demand, state = self._rows[row]
         after = self._after(demand, state, token)
-        return 2 * after.met.bit_count() + bool(after.begun)
+        return 2 * after.met.bit_count() + any(not after.met >> p & 1 for p, *_ in after.begun)
 
     def spans(self, demand: Demand, tokens: Sequence[int]) -> list[tuple[int, int, int]]:
         """Returns where the phrases of a demand stand in tokens that hold them, in order: start, end and which."""
         state, found = _State(), list[tuple[int, int, int]]()
         for i, token in enumerate(tokens):
-            if state.open and not self._pieces.begins[token]:
+            if state.open and self._goes_on(state, token):
                 found.pop()
                 state = _reopened(state)
             after = self._after(demand, state, token)
-            if after.met != state.met:
-                phrase = (after.met ^ state.met).bit_length() - 1
+            if new := after.met & ~state.met:
+                phrase = new.bit_length() - 1
                 ways = demand.phrases[phrase].ways
-                length = max(len(way) for way in ways if tuple(tokens[i + 1 - len(way) : i + 1]) == way)
-                found.append((i + 1 - length, i + 1, phrase))
+                start = i + 1 - max(len(way) for way in ways if tuple(tokens[i + 1 - len(way) : i + 1]) == way)
+                found = [*filter(lambda span: span[0] < start, found), (start, i + 1, phrase)]
             state = after
         return found
 
     def _bar_for_phrases(self, scores: Tensor, demand: Demand, state: _State, left: int) -> None:
+        longer = [
+            token for token in self._next(demand, state) if self._debt(demand, self._after(demand, state, token)) < left
+        ]
         if state.apart:
-            end = scores[self._eos].clone()
-            scores[self._joining.to(scores.device)] = NEVER
-            scores[self._eos] = end
-        debt = _debt(demand, state)
+            _bar(scores, self._joining, [self._eos, *longer])
+        debt = self._debt(demand, state)
         if debt:
             scores[self._eos] = NEVER
-        if state.open and left <= _debt(demand, _reopened(state)):
-            scores[self._going_on.to(scores.device)] = NEVER  # the phrase would have to come again
+        if state.open and left <= self._debt(demand, _reopened(state)._replace(begun=())):
+            _bar(scores, self._going_on, longer)  # the phrase would have to come again
         if debt and left <= debt:
             _only(scores, self._hurried(demand, state, left))
 
+    def _next(self, demand: Demand, state: _State) -> list[int]:
+        """Returns the tokens with which the phrases that are begun go on."""
+        return [demand.phrases[p].ways[w][n] for p, w, n, _ in state.begun]
+
+    def _goes_on(self, state: _State, token: int) -> bool:
+        """Says whether what has just come to its end was only the beginning of something longer."""
+        if token == self._eos:
+            return False
+        joined = state.apart and not (self._pieces.spaces[token] or self._pieces.marks[token])
+        return joined or not self._pieces.begins[token]
+
     def _hurried(self, demand: Demand, state: _State, left: int) -> list[int]:
         """Returns the tokens with which all phrases still find room."""
-        wanted = self._wanted(demand, state)
-        return [token for token in wanted if _debt(demand, self._after(demand, state, token)) < left]
+        wanted = [*self._wanted(demand, state), *self._space]
+        return [token for token in wanted if self._debt(demand, self._after(demand, state, token)) < left]
+
+    def _debt(self, demand: Demand, state: _State) -> int:
+        """Returns how many tokens the phrases that are missing take at the least."""
+        missing = {p: self._cost(phrase) for p, phrase in enumerate(demand.phrases) if not state.met >> p & 1}
+        gains = [
+            missing[p] - len(way)
+            for p in missing
+            for way in demand.phrases[p].ways
+            if self._may_begin(demand.phrases[p], way[0], state)
+        ]
+        gains += [
+            missing[p]
+            - len(demand.phrases[p].ways[w][n:])
+            - sum(self._cost(other) for q, other in enumerate(demand.phrases) if within & state.met & 1 << q)
+            for p, w, n, within in state.begun
+            if p in missing
+        ]
+        return sum(missing.values()) - max([0, *gains])
+
+    def _cost(self, phrase: Phrase) -> int:
+        """Returns how many tokens a phrase takes at the least, wherever it stands: a space in front counts too."""
+        return min(len(way) + (not self._pieces.spaces[way[0]]) for way in phrase.ways)
 
     def _wanted(self, demand: Demand, state: _State) -> list[int]:
-        tokens = [demand.phrases[p].ways[w][n] for p, w, n in state.begun]
+        tokens = [demand.phrases[p].ways[w][n] for p, w, n, _ in state.begun if not state.met >> p & 1]
         missing = [phrase for p, phrase in enumerate(demand.phrases) if not state.met >> p & 1]
         tokens += [way[0] for phrase in missing for way in phrase.ways if self._may_begin(phrase, way[0], state)]
         return list(dict.fromkeys(tokens))
 
     def _may_begin(self, phrase: Phrase, token: int, state: _State) -> bool:
+        if state.apart:
+            return self._pieces.spaces[token]
         if phrase.apart:
             return self._pieces.spaces[token] or state.opens
         return self._pieces.begins[token] or state.ends
@@ -293,23 +331,31 @@ class Constraints:
         """Returns the state behind a token."""
         if token == self._eos:
             return state._replace(begun=(), open=0)
-        begins, words = self._pieces.begins[token], self._forbidden.after(state.words, token)
-        state = state if begins or not state.open else _reopened(state)
-        met, opened = state.met, state.open if self._pieces.joins[token] else 0
-        apart = state.apart and self._pieces.marks[token]
-        begun = [(p, w, n + 1) for p, w, n in state.begun if demand.phrases[p].ways[w][n] == token]
+        words = self._forbidden.after(state.words, token)
+        state = _reopened(state) if state.open and self._goes_on(state, token) else state
+        met, apart = state.met, state.apart and self._pieces.marks[token]
+        opened = state.open if apart or self._pieces.joins[token] else 0
+        begun = [
+            (p, w, n + 1, within)
+            for p, w, n, within in state.begun
+            if not met >> p & 1 and demand.phrases[p].ways[w][n] == token
+        ]
         begun += [
-            (p, w, 1)
+            (p, w, 1, 0)
             for p, phrase in enumerate(demand.phrases)
             if not met >> p & 1 and (demand.readable or state.read >= len(demand.prefix))
             for w, way in enumerate(phrase.ways)
             if way[0] == token and self._may_begin(phrase, token, state)
         ]
-        whole = [(n, -p) for p, w, n in begun if n == len(demand.phrases[p].ways[w])]
+        whole = [(n, -p, within) for p, w, n, within in begun if n == len(demand.phrases[p].ways[w])]
         if whole:
-            phrase = -max(whole)[1]
-            met, begun = met | 1 << phrase, []
-            opened, apart = 1 << phrase, demand.phrases[phrase].apart
+            length, phrase, within = max(whole)
+            opened, apart = 1 << -phrase, demand.phrases[-phrase].apart
+            met = met & ~within | opened
+            # What it is a part of may still come to its end: then it was no phrase of its own.
+            begun = [
+                (p, w, n, inside | opened) for p, w, n, inside in begun if length <= n < len(demand.phrases[p].ways[w])
+            ]
         ends, opens = self._pieces.ends[token], self._pieces.opens[token]
         return _State(state.read + 1, met, tuple(begun), opened, ends, opens, apart, words)
 
@@ -319,12 +365,11 @@ def _reopened(state: _State) -> _State:
     return state._replace(met=state.met & ~state.open, open=0)
 
 
-def _debt(demand: Demand, state: _State) -> int:
-    """Returns how many tokens the phrases that are missing take at the least."""
-    missing = [p for p in range(len(demand.phrases)) if not state.met >> p & 1]
-    lengths = {p: demand.phrases[p].shortest for p in missing}
-    gains = [lengths[p] - (len(demand.phrases[p].ways[w]) - n) for p, w, n in state.begun]
-    return sum(lengths.values()) - max([0, *gains])
+def _bar(scores: Tensor, tokens: Tensor, but: Sequence[int]) -> None:
+    """Rules out tokens but some."""
+    kept = scores[list(but)]
+    scores[tokens.to(scores.device)] = NEVER
+    scores[list(but)] = kept
 
 
 def _only(scores: Tensor, tokens: Sequence[int]) -> None:

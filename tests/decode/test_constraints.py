@@ -72,12 +72,15 @@ def compared(stepper: TableStepper, sentence: int, demand: Demand, tokens: list[
         [[(A, B), (C,)]],
         [[(A, B)], [(C,), (0, 0)]],
         [[(B,)]],  # which goes on a word, but for at the beginning
+        [[(A,), (A, B)]],  # a word and a longer one
+        [[(A,)], [(A, C)]],  # one that the other begins with,
+        [[(C,)], [(A, C, A)]],  # or is in the middle of
     ],
 )
 def test_a_wide_beam_finds_the_best_that_holds_the_phrases(phrases: list[list[tuple[int, ...]]]) -> None:
     demand = Demand(phrases=tuple(Phrase(tuple(ways)) for ways in phrases))
-    for seed in range(4):
-        stepper = TableStepper(sentences=2, seed=seed)
+    for seed in range(8):
+        stepper = TableStepper(sentences=2, sharpness=(2.0, 8.0)[seed % 2], seed=seed)
         found = run(stepper, Search(4**LONGEST, 10), [demand, Demand()])
         for sentence, asked in enumerate((demand, Demand())):
             rows = sorted(
@@ -108,6 +111,49 @@ def test_whatever_is_asked_for_stands_there(beam_size: int) -> None:
         assert holds(hypothesis.tokens, demand.phrases)
         assert len(hypothesis.tokens) <= lengths[i]
         assert hypothesis.log_prob == pytest.approx(stepper.forced(i, hypothesis.tokens), abs=1e-4)
+
+
+def test_search_goes_on_while_what_counts_may_still_be_the_best() -> None:
+    differing = 0
+    for seed in range(20):
+        stepper = TableStepper(sentences=1, sharpness=8.0, seed=seed)
+        demand = Demand(phrases=(Phrase(((A, B, C),)),))
+        (several,), (one,) = (run(stepper, Search(4**LONGEST, n), [demand]) for n in (10, 1))
+        assert one[0] == several[0]
+        differing += one[0].log_prob < max(h.log_prob for h in several)
+    assert differing
+
+
+def test_numbers_that_are_none_stop_a_search_with_phrases() -> None:
+    stepper = TableStepper(sentences=1)
+    stepper.log_probs = lambda *_: torch.full((V,), torch.nan)  # type: ignore[method-assign]
+    with pytest.raises(FloatingPointError, match="not numbers"):
+        run(stepper, Search(2), [Demand(phrases=(Phrase(((A,),)),))])
+
+
+def test_what_begins_alike_comes_in_any_order() -> None:
+    texts = [" x", "", " ", "1", "0", "/", "."]
+    one, ten, both = ((2, 3), (3,)), ((2, 3, 4), (3, 4)), ((2, 3, 5, 4), (3, 5, 4))
+    demands = [Demand(phrases=tuple(Phrase(ways, apart=True) for ways in chosen))
+               for chosen in itertools.permutations((one, ten, both))]  # fmt: skip
+
+    class Wide(TableStepper):
+        def log_probs(self, sentence: int, prefix: Sequence[int]) -> Tensor:
+            key = self.seed + hash((sentence, *prefix)) % 2**31
+            return torch.randn(len(texts), generator=torch.Generator().manual_seed(key)).mul(3).log_softmax(-1)
+
+    orders = set()
+    for seed, beam_size, longest in itertools.product(range(20), (1, 5), (9, 12)):
+        constraints = Constraints(demands, EOS, Pieces(texts))
+        options = {"max_lengths": [longest] * 6, "bos": BOS, "eos": EOS, "constraints": constraints}
+        found = beam_search(Wide(6, seed=seed), Search(beam_size), **options)  # type: ignore[arg-type]
+        for of in found:
+            assert of
+            text = "".join(texts[token] for token in of[0].tokens)
+            numbers = re.findall(r"(?<![^ ])1(?:/?0)?(?=$|\.*(?: |$))", text)
+            assert {"1", "10", "1/0"} <= set(numbers), text
+            orders.add(tuple(dict.fromkeys(numbers)))
+    assert len(orders) == 6
 
 
 def test_sentences_that_wait_are_asked_for_the_same() -> None:
