@@ -93,15 +93,16 @@ class Searcher:
         """
         found: list[Found] = [[] for _ in sources]
         self._searched, self._to_search = 0, len(sources)
-        by_beam: dict[int, list[int]] = {}
+        alike: dict[tuple[int, bool], list[int]] = {}
         for i, demand in enumerate(demands):
-            by_beam.setdefault(self._beam_size(demand, n_best), []).append(i)
-        for beam_size, these in sorted(by_beam.items()):
+            listed = bool(self.shortlist) and demand == Demand() and not self.forbidden
+            alike.setdefault((self._beam_size(demand, n_best), listed), []).append(i)
+        for (beam_size, listed), these in sorted(alike.items()):
             # Many short sentences are few source tokens, but each of their beams is a row of the whole vocabulary.
             rows = max(1, MAX_SCORES // (beam_size * self.tokenizer.target_vocab_size))
             rows = min(rows, self.batch_size or rows)
             lengths = [len(sources[i]) for i in these]
-            waiting = not self.shortlist and self.decode.search == "beam"
+            waiting = not listed and self.decode.search == "beam"
             for group, at_once in queues(lengths, self.decode.batch_tokens, rows, waiting):
                 chosen = [these[i] for i in group]
                 part = [(sources[i], demands[i]) for i in chosen]

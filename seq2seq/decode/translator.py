@@ -106,7 +106,10 @@ class Translator:
     @property
     def most(self) -> int:
         """Translations of a line that are looked at, which is the most that can be asked for."""
-        return self.decode.candidates if self.decode.search == "sampling" else self.decode.beam_size
+        decode = self.decode
+        if decode.search == "sampling":
+            return decode.candidates
+        return decode.beam_size if decode.mbr == "none" else min(decode.candidates, decode.beam_size)
 
     @cached_property
     def _second(self) -> Searcher:
@@ -224,9 +227,9 @@ class Translator:
         parts = [part for of_line in lines for part in of_line]
         n_hypotheses, decode = n_best, searcher.decode
         if decode.mbr != "none":
-            n_hypotheses = decode.candidates
-            if decode.search == "beam":
-                n_hypotheses = min(decode.candidates, decode.beam_size)
+            n_hypotheses = self.most
+        elif searcher is not self.searcher:  # there may have been more samples than there are beams
+            n_hypotheses = min(n_best, decode.beam_size)
         hypotheses = searcher.search([part.ids for part in parts], [part.demand for part in parts], n_hypotheses)
         found = iter(hypotheses)
         return [self._join(searcher, of_line, [next(found) for _ in of_line], n_best) for of_line in lines]
