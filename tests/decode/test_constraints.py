@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from decode.test_beam import BOS, EOS, LONGEST, TableStepper, V, exhaustive
+from decode.test_beam import BOS, EOS, LONGEST, TableStepper, V, WaitingStepper, exhaustive
 from torch import Tensor
 
 from seq2seq.decode.beam import Search, beam_search
@@ -160,18 +160,6 @@ def test_sentences_that_wait_are_asked_for_the_same() -> None:
     phrase = Phrase(((A, B),))
     demands = [Demand(phrases=(phrase,) * (i % 3)) if i % 2 else Demand((C,)) for i in range(9)]
 
-    class Waiting(TableStepper):
-        def start(self, beam_size: int) -> int:
-            self.beam_size, self.next = beam_size, 2
-            self.rows = [(i, ()) for i in range(2) for _ in range(beam_size)]
-            return 2
-
-        def refill(self, places: list[int]) -> None:
-            for place in places:
-                rows = slice(place * self.beam_size, (place + 1) * self.beam_size)
-                self.rows[rows] = [(self.next, ())] * self.beam_size
-                self.next += 1
-
     options = {"max_lengths": [7] * 9, "bos": BOS, "eos": EOS}
     expected = beam_search(
         TableStepper(9, seed=3),
@@ -179,7 +167,7 @@ def test_sentences_that_wait_are_asked_for_the_same() -> None:
         constraints=Constraints(demands, EOS, PIECES),
         **options,  # type: ignore[arg-type]
     )
-    waiting = Waiting(9, seed=3)
+    waiting = WaitingStepper(9, seed=3)
     constraints = Constraints(demands, EOS, PIECES)
     found = beam_search(waiting, Search(3), constraints=constraints, refill=waiting.refill, **options)  # type: ignore[arg-type]
     assert [[h.tokens for h in of] for of in found] == [[h.tokens for h in of] for of in expected]
