@@ -20,12 +20,12 @@ class Phrase:
 
     Attributes:
         ways: the tokens of each way, at least one.
-        apart: whether it stands between spaces, but for punctuation behind it and brackets in front of it, so that
-            nothing else becomes a part of it.
+        apart: characters that may stand directly behind it beside spaces, where nothing else may and in front of it
+            only spaces and opening brackets; empty: it need not stand apart.
     """
 
     ways: tuple[tuple[int, ...], ...]
-    apart: bool = False
+    apart: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class _State(NamedTuple):
         open: bit of the phrase that has just come to its end, unless it turns out to go on; 0: none.
         ends: whether a word may begin without a space.
         opens: whether a phrase that stands apart may.
-        apart: whether what comes must be a space or punctuation, because such a phrase has just come to its end.
+        apart: what alone may come beside spaces, because a phrase that stands apart has just come to its end.
         words: the last ones; see `forbidden`.
     """
 
@@ -68,7 +68,7 @@ class _State(NamedTuple):
     open: int = 0
     ends: bool = True
     opens: bool = True
-    apart: bool = False
+    apart: str = ""
     words: Words = NO_WORDS
 
 
@@ -122,7 +122,7 @@ class Constraints:
         self.demands = demands
         self._eos, self._pieces = eos, pieces
         self._forbidden = Forbidden(forbidden, pieces, eos)
-        self._joining = (~(torch.tensor(pieces.spaces) | torch.tensor(pieces.marks))).nonzero()[:, 0]
+        self._joining: dict[str, Tensor] = {}  # tokens that may not stand behind what stands apart
         self._going_on = (~torch.tensor(pieces.begins)).nonzero()[:, 0]
         self._space = [token for token, text in enumerate(pieces.texts) if text == " "][:1]
         self._beam_size = self._begun = 0
@@ -267,7 +267,10 @@ class Constraints:
             token for token in self._next(demand, state) if self._debt(demand, self._after(demand, state, token)) < left
         ]
         if state.apart:
-            _bar(scores, self._joining, [self._eos, *longer])
+            if state.apart not in self._joining:
+                found = [i for i in range(len(self._pieces.texts)) if self._joins(i, state.apart)]
+                self._joining[state.apart] = torch.tensor(found, dtype=torch.long)
+            _bar(scores, self._joining[state.apart], [self._eos, *longer])
         debt = self._debt(demand, state)
         if debt:
             scores[self._eos] = NEVER
@@ -284,8 +287,15 @@ class Constraints:
         """Says whether what has just come to its end was only the beginning of something longer."""
         if token == self._eos:
             return False
-        joined = state.apart and not (self._pieces.spaces[token] or self._pieces.marks[token])
-        return joined or not self._pieces.begins[token]
+        return self._joins(token, state.apart) or not self._pieces.begins[token]
+
+    def _joins(self, token: int, apart: str) -> bool:
+        """Says whether a token becomes a part of what stands in front of it and must stand apart."""
+        return apart != "" and not self._pieces.spaces[token] and not self._is_made_of(token, apart)
+
+    def _is_made_of(self, token: int, chars: str) -> bool:
+        text = self._pieces.texts[token]
+        return text != "" and not text.strip(chars)
 
     def _hurried(self, demand: Demand, state: _State, left: int) -> list[int]:
         """Returns the tokens with which all phrases still find room."""
@@ -333,7 +343,7 @@ class Constraints:
             return state._replace(begun=(), open=0)
         words = self._forbidden.after(state.words, token)
         state = _reopened(state) if state.open and self._goes_on(state, token) else state
-        met, apart = state.met, state.apart and self._pieces.marks[token]
+        met, apart = state.met, state.apart if state.apart and self._is_made_of(token, state.apart) else ""
         opened = state.open if apart or self._pieces.joins[token] else 0
         begun = [
             (p, w, n + 1, within)

@@ -21,7 +21,6 @@ class Pieces:
     ends: Sequence[bool] = field(init=False)  # whether a word may begin behind it without a space
     joins: Sequence[bool] = field(init=False)  # whether what is in front of it goes on unless there is a space behind
     spaces: Sequence[bool] = field(init=False)  # whether it begins with a space
-    marks: Sequence[bool] = field(init=False)  # whether it is nothing but punctuation that ends something
     opens: Sequence[bool] = field(init=False)  # whether it ends with a space or a bracket or quote that opens
 
     @cached_property
@@ -36,8 +35,7 @@ class Pieces:
             "ends": [not is_of_word(last) and last not in JOINERS for last in lasts],
             "joins": [text in JOINERS for text in self.texts],
             "spaces": [text.startswith(" ") for text in self.texts],
-            "marks": [text != "" and not text.strip(".,;:!?") for text in self.texts],
-            "opens": [last != "" and last in " ([\u00ab\u201e\u201c\u00bf\u00a1" for last in lasts],
+            "opens": [last != "" and last in ' ("[\u00ab\u201a\u201e\u201c\u00bf\u00a1' for last in lasts],
         }
         for name, values in found.items():
             object.__setattr__(self, name, values)

@@ -16,6 +16,7 @@ from seq2seq.text.ids import EOS
 from seq2seq.text.lines import is_blank, one_line, read_lines
 from seq2seq.text.tokenizer import Tokenizer
 
+PUNCTUATION, UNITS = '.,;:!?"]\u00bb\u201d\u201c', "%\u2030\u00b0\u20ac$\u00a3\u00a5"
 Wish = tuple[str, ...]  # texts of which one must stand in a translation
 
 
@@ -183,7 +184,7 @@ class PhraseBook:
     def __init__(self, tokenizer: Tokenizer, pieces: Pieces) -> None:
         self._tokenizer, self._pieces = tokenizer, pieces
         self._reader = Constraints((), EOS, pieces)
-        self._phrases: dict[tuple[Wish, bool], _Worded] = {}
+        self._phrases: dict[tuple[Wish, str], _Worded] = {}
 
     def demand(self, wishes: Sequence[Wish], prefix: str = "") -> Demand:
         """Returns what search has to see to.
@@ -222,7 +223,7 @@ class PhraseBook:
         return " " if self._pieces.texts[token].startswith(" ") else ""
 
     def _phrase(self, wish: Wish) -> _Worded:
-        apart = isinstance(wish, Kept)
+        apart = _behind(wish[0]) if isinstance(wish, Kept) else ""
         if (wish, apart) not in self._phrases:
             ways: dict[tuple[int, ...], str | None] = {}
             for text in wish:
@@ -237,3 +238,10 @@ class PhraseBook:
 
     def _ids(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.target_rows([text]).rows[0].tolist()[:-1])
+
+
+def _behind(text: str) -> str:
+    """Returns what may stand directly behind a kept text without becoming a part of it."""
+    is_number = text[0].isdecimal() and not any(map(str.isalpha, text))
+    closed = text.count("(") <= text.count(")")  # else a bracket would belong to an address
+    return PUNCTUATION + (")" if closed else "") + (UNITS if is_number else "")

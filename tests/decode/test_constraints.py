@@ -134,7 +134,7 @@ def test_numbers_that_are_none_stop_a_search_with_phrases() -> None:
 def test_what_begins_alike_comes_in_any_order() -> None:
     texts = [" x", "", " ", "1", "0", "/", "."]
     one, ten, both = ((2, 3), (3,)), ((2, 3, 4), (3, 4)), ((2, 3, 5, 4), (3, 5, 4))
-    demands = [Demand(phrases=tuple(Phrase(ways, apart=True) for ways in chosen))
+    demands = [Demand(phrases=tuple(Phrase(ways, apart=".") for ways in chosen))
                for chosen in itertools.permutations((one, ten, both))]  # fmt: skip
 
     class Wide(TableStepper):
@@ -227,7 +227,7 @@ def test_what_stands_apart_is_followed_by_a_space_or_punctuation_alone(beam_size
             return torch.randn(n, generator=torch.Generator().manual_seed(key)).mul(3).log_softmax(-1)
 
     for way, form in (((2, 3), r"(?:^|[ (])ab(?=$|[ .])"), ((3,), r"(?:^|[( ])b(?=$|[ .])")):
-        phrase = Phrase((way,), apart=True)
+        phrase = Phrase((way,), apart=".")
         demands = [Demand(phrases=(phrase,) * (1 + i % 2)) for i in range(60)]
         constraints = Constraints(demands, EOS, pieces)
         found = beam_search(

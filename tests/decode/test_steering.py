@@ -196,6 +196,20 @@ def test_what_is_kept_comes_through_unchanged(beam_size: int) -> None:
     assert all(lost(line, text, "exact") for line, text in zip(KEPT, plain, strict=True))
 
 
+def test_what_may_stand_beside_kept_text_leaves_it_as_it_is() -> None:
+    def phrases(text: str) -> list[str]:
+        wishes = Steering(keep=frozenset(KINDS)).wishes(text)
+        return [phrase.apart for phrase in PhraseBook(stored().tokenizer, pieces).demand(wishes).phrases]
+
+    pieces = target_pieces(stored().tokenizer)
+    for text in ("50", "1,000.50", "https://x.org/a_(b", "www.x.org", "me@x.org", "{x}", "%s", "<b>"):
+        (behind,) = phrases(text)
+        for signs in (sign + other for sign in behind for other in ("", *behind)):
+            assert lost(text, f"({text}{signs} x") == [], signs
+    assert "%" in phrases("50")[0] and "%" not in phrases("www.x.org")[0]
+    assert ")" in phrases("www.x.org")[0] and ")" not in phrases("https://x.org/a_(b")[0]
+
+
 @pytest.mark.parametrize("beam_size", [1, 5])
 def test_forbidden_words_stand_in_no_translation(beam_size: int) -> None:
     lines = LINES[:12]
