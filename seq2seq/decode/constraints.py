@@ -271,6 +271,8 @@ class Constraints:
                 found = [i for i in range(len(self._pieces.texts)) if self._joins(i, state.apart)]
                 self._joining[state.apart] = torch.tensor(found, dtype=torch.long)
             _bar(scores, self._joining[state.apart], [self._eos, *longer])
+        if not state.open and (digits := [token for token in self._digits_next(demand, state) if token in longer]):
+            _only(scores, digits)
         debt = self._debt(demand, state)
         if debt:
             scores[self._eos] = NEVER
@@ -282,6 +284,15 @@ class Constraints:
     def _next(self, demand: Demand, state: _State) -> list[int]:
         """Returns the tokens with which the phrases that are begun go on."""
         return [demand.phrases[p].ways[w][n] for p, w, n, _ in state.begun]
+
+    def _digits_next(self, demand: Demand, state: _State) -> list[int]:
+        """Returns with what a number that must stand apart goes on: given up it would be another number."""
+        begun = [(demand.phrases[p], w, n) for p, w, n, _ in state.begun if not state.met >> p & 1]
+        return [
+            phrase.ways[w][n]
+            for phrase, w, n in begun
+            if phrase.apart and self._pieces.texts[phrase.ways[w][n - 1]][-1:].isdecimal()
+        ]
 
     def _goes_on(self, state: _State, token: int) -> bool:
         """Says whether what has just come to its end was only the beginning of something longer."""
