@@ -18,7 +18,7 @@ _SEARCH = [
     click.option("--max-length-ratio", type=float, help="Longest translation: this times the source's tokens, plus "
                  "10."),
     click.option("--search", type=click.Choice(["beam", "sampling"]), help="Search, or draw from the model's "
-                 "distribution."),
+                 "distribution: as many as --n-best asks for, or --mbr chooses among."),
     click.option("--temperature", type=click.FloatRange(0), help="In sampling, what logits are divided by."),
     click.option("--top-k", type=click.IntRange(0), help="In sampling, the most probable tokens that are drawn from."),
     click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="In sampling, the share of the "

@@ -131,7 +131,8 @@ def main(
     options = {"others": others, "steering": steering, "guard": guard, "seed": seed, **given(decode)}
     translator = Translator.load(folder, device, batch_size, **options)
     if n_best > translator.most:
-        what = "the samples, --candidates" if translator.decode.search == "sampling" else "the beam size"
+        drawn = translator.decode.search == "sampling"
+        what = "the samples, --candidates" if drawn else "the beam size (with --mbr: or --candidates)"
         raise Seq2SeqError(f"--n-best {n_best} is more than {what}, {translator.most}")
     if translator.doubt and form == "jsonl":
         click.echo(visible(f"no confidence: {translator.doubt}"), err=True)
