@@ -1,13 +1,11 @@
 """The report on a training: what a run folder says, as plain data, and one HTML file of it that needs nothing else."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import prod
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from seq2seq import __version__
 from seq2seq.config import TranslationSettings, settings_to_yaml, value_text
@@ -88,11 +86,6 @@ class TrainingReport:
     hashes: dict[str, str]
     created: str
 
-    @property
-    def last_start(self) -> Mapping[str, Any]:
-        """The newest entry of run.json."""
-        return self.run.starts[-1] if self.run.starts else {}
-
 
 def make_training_report(run: Run) -> TrainingReport:
     """Gathers what a report on a run shows."""
@@ -122,14 +115,9 @@ def make_training_report(run: Run) -> TrainingReport:
 
 def render_training_report(report: TrainingReport, command: str) -> str:
     """Returns the report as one HTML page; all text of users is escaped."""
-    return render_page("training.html", report=report, run=report.run, command=command, version=__version__,
-                       command_text=command_text, metric_name=metric_name)  # fmt: skip
-
-
-def command_text(start: Mapping[str, Any]) -> str:
-    """Returns the command line of a start as a shell reads it."""
-    command = start.get("command")
-    return shlex.join(map(str, command)) if isinstance(command, list) else ""
+    return render_page(
+        "training.html", report=report, run=report.run, command=command, version=__version__, metric_name=metric_name
+    )
 
 
 def _summary(run: Run) -> list[str]:
@@ -203,7 +191,6 @@ def _alarms(run: Run) -> Iterator[str]:
 
 def _facts(run: Run) -> dict[str, str]:
     facts = {"state": run.state, "steps": f"{run.step:,}"}
-    start = run.starts[-1] if run.starts else {}
     if run.settings:
         facts["steps"] += f" of at most {run.settings.train.max_steps:,}"
     if epochs := run.points("train/epoch"):
@@ -213,15 +200,15 @@ def _facts(run: Run) -> dict[str, str]:
         facts["speed"] = f"{median(speeds):,.0f} target tokens per second (median)"
     if n := _parameters(run.path / "best"):
         facts["parameters"] = f"{n:,}"
-    conditions = start.get("conditions")
-    if isinstance(conditions, Mapping):
+    if run.starts:
+        conditions = run.starts[-1].conditions
         told = [f"{key} {conditions[key]}" for key in ("precision", "threads") if key in conditions]
-        facts["computed on"] = ", ".join([str(start.get("device") or conditions.get("device")), *told])
+        facts["computed on"] = ", ".join([run.starts[-1].device, *told])
     if run.settings and run.settings.train.ema_decay:
         decay = run.settings.train.ema_decay
         facts["validated"] = f"the moving average of the weights (train.ema_decay {decay:g})"
     if run.starts:
-        facts["started"] = _time(run.starts[0].get("time"))
+        facts["started"] = _time(run.starts[0].time)
         facts["starts"] = f"{len(run.starts):,}"
     facts["status written"] = _time(run.status.get("time"))
     return facts
