@@ -12,7 +12,8 @@ MOST_POINTS = 1000  # of a line
 MOST_ROWS = 240  # values to point at, and rows of the table
 MOST_TICKS = 6
 STYLES = 6  # in page.css
-LOG_FROM = 20.0  # times that the highest value is the lowest, from which a logarithmic axis shows more
+DENSE = 300  # points, from which a thinner line shows more
+LOG_FROM = 5.0  # times that the highest value is the lowest, from which a logarithmic axis shows more
 
 Point = tuple[float, float | None]
 
@@ -51,6 +52,7 @@ class Line:
     style: int
     path: str
     dots: list[tuple[str, str]]
+    is_dense: bool
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,7 @@ def _line(series: Series, x_axis: _Axis, y_axis: _Axis) -> Line:
         else:
             parts.append(("L" if pen_down else "M") + " ".join(place))
         pen_down = not series.dots
-    return Line(series.name, series.style % STYLES, "".join(parts), dots)
+    return Line(series.name, series.style % STYLES, "".join(parts), dots, len(points) > DENSE)
 
 
 def _rows(series: Sequence[Series], axis: _Axis, x_name: str) -> list[Row]:

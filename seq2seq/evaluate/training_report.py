@@ -166,9 +166,7 @@ def _how_it_stands(run: Run) -> str:
         case "failed":
             return f"The run failed after step {run.step:,} on {time}: {error or 'status.json does not say why'}"
         case "running":
-            return (
-                f"The run is running, as its status.json says since {time}; what is known ends with step {run.step:,}."
-            )
+            return f"The run has been running since {time}, as status.json has it, and has come to step {run.step:,}."
     return "No status.json says how the run stands."
 
 

@@ -84,7 +84,7 @@ def test_a_very_young_run(tmp_path: Path) -> None:
     (path / "metrics.jsonl").unlink()
     report = made(path)
     assert "There is no validation yet; the first one is due after step 10 (train.validate_every)." in report.summary
-    assert report.summary[-1].startswith("The run is running, as its status.json says since 2026-01-02 03:04 UTC")
+    assert report.summary[-1].startswith("The run has been running since 2026-01-02 03:04 UTC, as status.json has it")
     assert report.charts == [] and report.warnings == []
     page = page_of(path)
     for told in ("There are no numbers yet", "There is no validation yet.", "There is no best model yet.",
