@@ -13,7 +13,7 @@ from seq2seq.config.defaults import chosen
 from seq2seq.errors import Seq2SeqError
 from seq2seq.evaluate.charts import Chart, Mark, Series, draw
 from seq2seq.evaluate.page import render_page
-from seq2seq.evaluate.runs import Run, SetScore, corpus_name, duration, metric_name, score_text
+from seq2seq.evaluate.runs import LOWER, Run, SetScore, corpus_name, duration, metric_name, score_text
 from seq2seq.files import check_head, read_json, read_manifest
 
 AVERAGE = "average of the last checkpoints"
@@ -268,7 +268,7 @@ def _mark(run: Run, metric: str) -> Mark | None:
         return None
     value = best.values[metric]
     text = "best: " if metric == run.best_metric else "of the best model: "
-    return Mark(best.step, value, f"{text}{score_text(metric, value)}, step {best.step:,}")
+    return Mark(best.step, value, f"{text}{score_text(metric, value)}, step {best.step:,}", metric in LOWER)
 
 
 def _shown_samples(run: Run) -> tuple[list[tuple[int, str, list[dict[str, str]]]], int]:
