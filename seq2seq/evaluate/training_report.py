@@ -8,8 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from seq2seq import __version__
-from seq2seq.config import TranslationSettings, settings_to_yaml, value_text
-from seq2seq.config.defaults import chosen
+from seq2seq.config import TranslationSettings, chosen_settings, settings_to_yaml, value_text
 from seq2seq.errors import Seq2SeqError
 from seq2seq.evaluate.charts import Chart, Mark, Series, draw
 from seq2seq.evaluate.page import render_page
@@ -105,7 +104,7 @@ def make_training_report(run: Run) -> TrainingReport:
         left_out,
         _results(run),
         run.tests(),
-        [(key, value_text(value), default) for key, value, default in chosen(settings)] if settings else [],
+        [(key, value_text(value), default) for key, value, default in chosen_settings(settings)] if settings else [],
         settings_to_yaml(settings) if settings else run.recipe,
         files,
         hashes,
