@@ -96,7 +96,9 @@ class TranslationTask:
         """
         if self.settings.decode.shortlist and not self.trained.shortlist:
             raise RecipeError("decode.shortlist: the model will have no shortlist; set train.shortlist to true as well")
-        return TranslationValidator(self.prepared.valid, self.trained, device_tokens, precision)
+        validator = TranslationValidator(self.prepared.valid, self.trained, device_tokens, precision)
+        validator.tell_signatures()
+        return validator
 
     def tester(self, device_tokens: int, precision: Precision) -> TranslationValidator | None:
         """Returns the same for the test sets."""

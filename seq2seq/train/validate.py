@@ -75,6 +75,12 @@ class TranslationValidator:
         self.precision = precision
         self._metrics = [_metrics(held_out) for held_out in sets]
 
+    def tell_signatures(self) -> None:
+        """Logs how scores are computed."""
+        for held_out, metrics in zip(self.sets, self._metrics, strict=True):
+            told = ", ".join(f"{name} {metrics.signature(name)}" for name in metrics.names)
+            log.info("%s %s is scored by %s", held_out.name, held_out.direction, told)
+
     def measure(self) -> TranslationMeasurement:
         """Measures the loss and the scores of translations by beam search.
 
