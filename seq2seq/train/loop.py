@@ -38,6 +38,7 @@ from seq2seq.train.interruption import Interrupted, Interruption
 from seq2seq.train.monitor import Monitor, logging_to, read_status, write_status
 from seq2seq.train.pace import end_reason, start_line, step_line
 from seq2seq.train.record import add_start
+from seq2seq.train.samples import sample_text
 from seq2seq.train.saving import Saver
 from seq2seq.train.task import open_task
 from seq2seq.train.trial import settle_device_tokens
@@ -95,7 +96,7 @@ def train(settings: Settings, ranks: Ranks, accept: frozenset[str] = frozenset()
 
         def record_failure(message: str, exit_code: int) -> None:
             if exit_code != RunError.exit_code:  # a run that is refused stays what it is
-                record("failed", error=message)
+                record("failed", error=message, exit_code=exit_code)
 
         ranks.on_failure(record_failure)
         try:
@@ -346,11 +347,11 @@ class Trainer:
             f"{progress.step:,}",
             f"{found.text()}  ({found.seconds:.0f} s){better * '  best so far'}",
         )
-        self.monitor.text(progress.step, f"{what}/samples", found.samples)
+        self.monitor.samples(progress.step, what, found.samples)
         for name, picture in found.pictures.items():
             self.monitor.image(progress.step, f"{what}/{name}", picture)
         if found.samples:
-            log.info("%s", found.samples[0])
+            log.info("%s", sample_text(found.samples[0]))
         if better:
             progress.best_value, progress.best_step, progress.bad_validations = value, progress.step, 0
             with atomic_folder(self.folder / "best") as temporary:
@@ -383,11 +384,11 @@ class Trainer:
         more: dict[str, Any] = {"best_" + train.best_metric: progress.best_value, "best_step": progress.best_step}
         if tester := self.task.tester(self.device_tokens, self.precision):
             load_weights(self.model, find_model(self.folder) / WEIGHTS)
-            found, texts = tester.test()
-            values = {f"test/{name}": value for name, value in found.items()}
+            found = tester.test()
+            values = {f"test/{name}": value for name, value in found.values.items()}
             self.monitor.event(progress.step, progress.seconds, values)
-            more |= values
-            for text in texts:
+            more |= {**values, "tests": found.sets}
+            for text in found.texts:
                 log.info("test, best model, %s", text)
         write_status(self.folder, "finished", progress.step, **more)
         log.info("finished after %s; best model: %s", timedelta(seconds=round(progress.seconds)), self.folder / "best")

@@ -1,4 +1,4 @@
-"""What a run tells: the log, metrics.jsonl, TensorBoard, the progress bar and status.json."""
+"""What a run tells: the log, metrics.jsonl, samples.jsonl, TensorBoard, the progress bar and status.json."""
 
 import errno
 import json
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from seq2seq.files import parse_json, read_json, write_json
+from seq2seq.train.samples import Sample, sample_text
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,43 @@ def logging_to(path: Path | None, speak: bool) -> Iterator[None]:
         logger.propagate = True
 
 
+class _Lines:
+    """Appends lines of JSON to a file, whole ones; while the disk is full they wait in memory.
+
+    Args:
+        path: the file; what is behind a step or was measured again goes, see `cut_metrics`.
+        step: see there.
+        validated: see there.
+    """
+
+    def __init__(self, path: Path, step: int, validated: int) -> None:
+        cut_metrics(path, step, validated)
+        self._name = path.name
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (closed by close)
+        self._waiting = b""
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Writes an event, behind those that wait: all or none."""
+        self._waiting += json.dumps(event).encode() + b"\n"
+        self._write()
+
+    def _write(self) -> None:
+        size = os.fstat(self._file.fileno()).st_size
+        try:
+            if self._file.write(self._waiting) != len(self._waiting):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._waiting = b""
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), size)
+            log.warning("%s: %s; what it is to hold waits in memory", self._name, error.strerror)
+
+    def close(self) -> None:
+        """Writes what still waits."""
+        if self._waiting:
+            self._write()
+        self._file.close()
+
+
 class Monitor:
     """Writes the events of a run; on ranks other than the first it does nothing.
 
@@ -77,11 +115,8 @@ class Monitor:
             return
         from torch.utils.tensorboard import SummaryWriter
 
-        cut_metrics(folder / "metrics.jsonl", step, validated)
-        self._metrics = open(  # noqa: SIM115 (closed by close)
-            folder / "metrics.jsonl", "ab", buffering=0
-        )
-        self._waiting = b""
+        self._metrics = _Lines(folder / "metrics.jsonl", step, validated)
+        self._samples = _Lines(folder / "samples.jsonl", step, validated)
         self._board: SummaryWriter | None = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         # A bar where somebody watches; elsewhere the log lines say the same.
         self._bar = tqdm(
@@ -93,21 +128,9 @@ class Monitor:
         if self._folder is None:
             return
         values = {name: value for name, value in values.items() if math.isfinite(value)}
-        self._waiting += json.dumps({"step": step, "seconds": round(seconds, 3), **values}).encode() + b"\n"
-        self._write()
+        self._metrics.add({"step": step, "seconds": round(seconds, 3), **values})
         for name, value in values.items():
             self._show("add_scalar", name, value, step)
-
-    def _write(self) -> None:
-        """Writes the lines that wait, all or none."""
-        size = os.fstat(self._metrics.fileno()).st_size
-        try:
-            if self._metrics.write(self._waiting) != len(self._waiting):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            self._waiting = b""
-        except OSError as error:
-            os.ftruncate(self._metrics.fileno(), size)
-            log.warning("metrics.jsonl: %s; the numbers wait in memory", error.strerror)
 
     def _show(self, what: str, *arguments: Any, **options: Any) -> None:
         """Calls a method of TensorBoard's writer, until it fails."""
@@ -118,10 +141,12 @@ class Monitor:
             log.warning("TensorBoard shows nothing from here on: %s", error)
             self._board = None
 
-    def text(self, step: int, name: str, lines: Sequence[str]) -> None:
-        """Records lines of text in TensorBoard."""
-        if self._folder is not None:
-            self._show("add_text", name, "\n\n".join(f"<pre>{escape(line)}</pre>" for line in lines), step)
+    def samples(self, step: int, what: str, samples: Sequence[Sample]) -> None:
+        """Records some of the model's work in samples.jsonl and TensorBoard; `what` was measured stands before it."""
+        if self._folder is not None and samples:
+            self._samples.add({"step": step, f"{what}/samples": [dict(sample) for sample in samples]})
+            text = "\n\n".join(f"<pre>{escape(sample_text(sample))}</pre>" for sample in samples)
+            self._show("add_text", f"{what}/samples", text, step)
 
     def image(self, step: int, name: str, picture: npt.NDArray[np.uint8]) -> None:
         """Records a picture [height, width, 3] in TensorBoard."""
@@ -145,14 +170,13 @@ class Monitor:
         """Ends the bar and writes what is still in memory."""
         if self._folder is not None:
             self._bar.close()
-            if self._waiting:
-                self._write()
             self._metrics.close()
+            self._samples.close()
             self._show("close")
 
 
 def cut_metrics(path: Path, step: int, validated: int) -> None:
-    """Removes the events behind a step from a metrics.jsonl, and a line that a crash left unfinished.
+    """Removes the events behind a step from metrics.jsonl or samples.jsonl, and a line that a crash left unfinished.
 
     What is measured again goes too: the end of the run, and a validation that the run does not know of.
     """

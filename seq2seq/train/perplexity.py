@@ -11,8 +11,10 @@ from seq2seq.evaluate.drawing import Picture
 from seq2seq.model.device import Precision, autocast, evaluating
 from seq2seq.model.folder import TrainedGPT
 from seq2seq.text.lines import in_chunks
-from seq2seq.train.samples import written
-from seq2seq.train.task import finite
+from seq2seq.train.samples import Sample, written
+from seq2seq.train.task import Tested, finite
+
+UNITS = {"loss": "nats per token", "perplexity": "per token", "bits_per_byte": "bits per UTF-8 byte of the text"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class TextMeasurement:
 
     scores: TextScores
     seconds: float
-    samples: list[str]
+    samples: list[Sample]
     pictures: dict[str, Picture] = field(default_factory=dict)
 
     def values(self) -> dict[str, float]:
@@ -101,10 +103,12 @@ class TextValidator:
         samples = written(self.trained, self.stores, self.trained.settings.train.valid_samples)
         return TextMeasurement(scores, seconds, samples)
 
-    def test(self) -> tuple[dict[str, float], list[str]]:
-        """Returns the numbers by their names in metrics.jsonl, and in words."""
+    def test(self) -> Tested:
+        """Measures how well the model predicts the test text."""
         found = self.scores()
-        return found.values(), [f"{', '.join(store.name for store in self.stores)}: {found.text()}"]
+        name = ", ".join(store.name for store in self.stores)
+        metrics = {key: {"score": value, "signature": UNITS[key]} for key, value in found.values().items()}
+        return Tested(found.values(), [{"name": name, "metrics": metrics}], [f"{name}: {found.text()}"])
 
     def scores(self) -> TextScores:
         """Measures how well the model predicts the text.

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from seq2seq.model.device import Precision
 from seq2seq.model.folder import AnyTrained
 from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.train.checkpoint import Checkpoint
+from seq2seq.train.samples import Sample
 
 
 class Data(Protocol):
@@ -34,6 +36,21 @@ class Data(Protocol):
         """Yields the steps from a position on, without end; closing this generator closes the corpora."""
 
 
+@dataclass(frozen=True)
+class Tested:
+    """What the final test found.
+
+    Attributes:
+        values: the numbers by their names in metrics.jsonl.
+        sets: for status.json: each set with its name, and its scores with what they are (`Scores.record`).
+        texts: the same in words for the log.
+    """
+
+    values: dict[str, float]
+    sets: list[dict[str, Any]]
+    texts: list[str]
+
+
 class Measurement(Protocol):
     """What a validation found."""
 
@@ -42,7 +59,7 @@ class Measurement(Protocol):
         """How long it took."""
 
     @property
-    def samples(self) -> Sequence[str]:
+    def samples(self) -> Sequence[Sample]:
         """Some of the model's work to look at."""
 
     @property
@@ -66,8 +83,8 @@ class Validator(Protocol):
             DivergedError: the loss is not finite.
         """
 
-    def test(self) -> tuple[dict[str, float], list[str]]:
-        """Returns the numbers of a final test by their names in metrics.jsonl, and words for the log."""
+    def test(self) -> Tested:
+        """Measures what the final test shows."""
 
 
 class Task(Protocol):

@@ -21,11 +21,10 @@ from seq2seq.text.ids import Ids
 from seq2seq.text.lines import is_blank
 from seq2seq.train.pictures import attention_picture, shown_pair
 from seq2seq.train.prepare import HeldOut
-from seq2seq.train.task import finite
+from seq2seq.train.samples import KEPT, Sample
+from seq2seq.train.task import Tested, finite
 
 log = logging.getLogger(__name__)
-
-SHOWN = 200  # characters of a line that samples show
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class TranslationMeasurement:
     loss: float
     seconds: float
     scores: dict[str, float]
-    samples: list[str]
+    samples: list[Sample]
     pictures: dict[str, Picture]
 
     def values(self) -> dict[str, float]:
@@ -91,14 +90,18 @@ class TranslationValidator:
         pictures = {"attention": attention_picture(self.trained, *self._shown)}
         return TranslationMeasurement(loss, seconds, summary(self.sets, scores), samples, pictures)
 
-    def test(self) -> tuple[dict[str, float], list[str]]:
-        """Returns the scores of translations by their names in metrics.jsonl, and in words for each set."""
+    def test(self) -> Tested:
+        """Measures the scores of translations of each set."""
         scores = self.scores(self.translate())
+        sets = [
+            {"name": held_out.name, "direction": held_out.direction, **found.record()}
+            for held_out, found in zip(self.sets, scores, strict=True)
+        ]
         texts = [
             f"{held_out.name} {held_out.direction}:\n{scores_text(found)}"
             for held_out, found in zip(self.sets, scores, strict=True)
         ]
-        return summary(self.sets, scores), texts
+        return Tested(summary(self.sets, scores), sets, texts)
 
     def loss(self) -> float:
         """Returns the mean negative log-likelihood per target token, nats, without label smoothing."""
@@ -123,17 +126,15 @@ class TranslationValidator:
         """Returns BLEU and chrF of translations of the sources of each set."""
         return [metrics.score(lines) for metrics, lines in zip(self._metrics, hypotheses, strict=True)]
 
-    def samples(self, hypotheses: Sequence[Sequence[str]], n: int) -> list[str]:
-        """Returns `n` translations that are not empty, from all sets in turn, each below its source and reference."""
+    def samples(self, hypotheses: Sequence[Sequence[str]], n: int) -> list[Sample]:
+        """Returns `n` translations, from all sets in turn; of the same sentences at each call."""
         rows = [
-            [(*pair, line) for pair, line in zip(held_out.pairs, lines, strict=True) if line]
+            [(*pair, line) for pair, line in zip(held_out.pairs, lines, strict=True) if not is_blank(pair[0])]
             for held_out, lines in zip(self.sets, hypotheses, strict=True)
         ]
         in_turn = [row for rank in zip_longest(*rows) for row in rank if row]
-        return [
-            f"  source       {source[:SHOWN]}\n  reference    {reference[:SHOWN]}\n  translation  {hypothesis[:SHOWN]}"
-            for source, reference, hypothesis in in_turn[:n]
-        ]
+        names = ("source", "reference", "translation")
+        return [{name: text[:KEPT] for name, text in zip(names, row, strict=True)} for row in in_turn[:n]]
 
     @cached_property
     def _shown(self) -> tuple[str, str, str]:

@@ -65,6 +65,7 @@ def test_training_leaves_a_whole_run_folder(trained: Path) -> None:
         "recipe.yaml",
         "status.json",
         "metrics.jsonl",
+        "samples.jsonl",
         "tensorboard",
         "train.log",
         "run.json",
@@ -97,6 +98,9 @@ def test_it_translates_and_evaluates(trained: Path, tmp_path: Path) -> None:
     assert re.match(r"BLEU +\d+\.\d\d +nrefs", text)
     status = json.loads((trained / "run/status.json").read_text())
     assert status["test/bleu"] == pytest.approx(scores["metrics"]["BLEU"]["score"])
+    (tested,) = status["tests"]
+    assert (tested["name"], tested["direction"]) == (f"{source} | {reference}", "en-de")
+    assert tested["metrics"]["BLEU"] == scores["metrics"]["BLEU"]
 
 
 def test_python_in_five_lines(trained: Path) -> None:

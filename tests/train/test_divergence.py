@@ -87,7 +87,7 @@ def test_too_many_in_a_row_end_the_run(recipe_file: Write, corpus: Path, monkeyp
     checkpoint = newest_checkpoint(corpus / "run")
     assert checkpoint and checkpoint.progress.step == 5
     status = read_status(corpus / "run")
-    assert (status["state"], status["step"]) == ("failed", 11)
+    assert (status["state"], status["step"], status["exit_code"]) == ("failed", 11, 5)
     (path,) = (corpus / "run").glob("bad-step-*.json")
     content = json.loads(path.read_text())
     assert (content["step"], content["rank"]) == (11, 0)

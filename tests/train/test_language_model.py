@@ -150,7 +150,7 @@ def test_validation_is_the_mean_over_all_tokens(tmp_path: Path, device_tokens: i
     assert values["perplexity"] == pytest.approx(math.exp(values["loss"]))
     assert values["bits_per_byte"] == pytest.approx(nats / math.log(2) / len(last.encode()), rel=1e-6)
     assert len(found.samples) == 1
-    assert found.samples[0].startswith(last[:3])
+    assert found.samples[0]["prompt"].startswith(last[:3])
     assert found.samples == trainer.validator.measure().samples
 
 
@@ -179,14 +179,16 @@ def test_validation_over_several_texts(tmp_path: Path, device_tokens: int) -> No
     assert found.scores.loss == pytest.approx(nats / (n_bytes + len(texts)), rel=1e-6)
     assert found.scores.bits_per_byte == pytest.approx(nats / math.log(2) / n_bytes, rel=1e-6)
     assert len(found.samples) == 9
-    assert found.samples[0].startswith(texts[0][:3])
-    assert found.samples[8].startswith(texts[3][91:95])  # 8/9 of all places, of which each text has 4 less than tokens
+    assert found.samples[0]["prompt"].startswith(texts[0][:3])
+    assert found.samples[8]["prompt"].startswith(
+        texts[3][91:95]
+    )  # 8/9 of all places, of which each text has 4 less than tokens
 
 
 def test_what_is_tested_is_neither_sampled_nor_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(settings(tmp_path), CPU, None)
     monkeypatch.setattr("seq2seq.train.perplexity.written", lambda *_: pytest.fail("written"))
-    assert set(trainer.validator.test()[0]) == {"loss", "perplexity", "bits_per_byte"}
+    assert set(trainer.validator.test().values) == {"loss", "perplexity", "bits_per_byte"}
 
 
 def test_nothing_is_trained_on_the_validation_text(tmp_path: Path) -> None:
@@ -204,7 +206,11 @@ def test_a_run_reports_tests_and_says_what_it_is(tmp_path: Path) -> None:
     train(changed, CPU)
     status = json.loads((tmp_path / "run/status.json").read_text())
     assert status["state"] == "finished"
-    assert {"test/loss", "test/perplexity", "test/bits_per_byte"} <= status.keys()
+    (tested,) = status["tests"]
+    assert tested["name"].endswith("data/test.txt")
+    for name, unit in (("loss", "nats per token"), ("perplexity", "per token"), ("bits_per_byte", "bits per UTF-8")):
+        assert tested["metrics"][name]["score"] == status[f"test/{name}"]
+        assert tested["metrics"][name]["signature"].startswith(unit)
     assert status["best_loss"] == min(
         row.get(f"{w}/loss", 99) for row in events(tmp_path / "run") for w in ("valid", "average")
     )

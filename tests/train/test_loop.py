@@ -71,6 +71,13 @@ def test_resumed_equals_never_stopped(recipe_file: Write, corpus: Path, monkeypa
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert losses(corpus / "broken") == losses(corpus / "whole")
+    samples = [(corpus / name / "samples.jsonl").read_text() for name in ("whole", "broken")]
+    assert samples[0] == samples[1]
+    whole = [json.loads(line) for line in samples[0].splitlines()]
+    assert [(row["step"], *row) for row in whole] == [(10, "step", "valid/samples"), (20, "step", "valid/samples"),
+                                                      (20, "step", "average/samples")]  # fmt: skip
+    sources = [[sample["source"] for sample in list(row.values())[1]] for row in whole]
+    assert len(sources[0]) == 4 and sources[0] == sources[1] == sources[2]
     assert [step for step, _ in losses(corpus / "whole")] == [3, 6, 9, 12, 15, 18]
 
 

@@ -27,6 +27,23 @@ def test_metrics_are_cut_at_the_step_and_what_the_end_has_measured_goes(tmp_path
     assert not (tmp_path / "absent").exists()
 
 
+def test_samples_are_kept_as_text_and_cut_back_like_numbers(tmp_path: Path) -> None:
+    samples = [{"source": "ein\nHund", "reference": "<b>", "translation": ""}]
+    monitor = Monitor(tmp_path, 0, 10)
+    for step in (5, 10):
+        monitor.samples(step, "valid", samples)
+    monitor.samples(10, "average", samples)
+    monitor.samples(10, "valid", [])
+    monitor.close()
+    path = tmp_path / "samples.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    expected = [{"step": step, "valid/samples": samples} for step in (5, 10)]
+    assert rows == [*expected, {"step": 10, "average/samples": samples}]
+    for step, validated, kept in ((10, 10, 2), (10, 5, 1), (4, 4, 0)):
+        Monitor(tmp_path, step, 10, validated).close()
+        assert len(path.read_text().splitlines()) == kept
+
+
 def test_numbers_wait_while_the_disk_is_full(tmp_path: Path) -> None:
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     monitor = Monitor(tmp_path, 0, 10)
