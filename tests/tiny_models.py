@@ -16,12 +16,12 @@ PAIRS = make_pairs(60)
 LAYERS, HEADS = 2, 4
 
 
-def build(norm: str = "post", precision: str = "fp32", d_model: int = 32) -> TrainedModel:
+def build(norm: str = "post", precision: str = "fp32", d_model: int = 32, context: int = 0) -> TrainedModel:
     """A translation model."""
     model = {"layers": LAYERS, "heads": HEADS, "norm": norm, "d_model": d_model}
-    recipe = tiny_recipe(Path("run"), model=model, decode={"precision": precision})
+    recipe = tiny_recipe(Path("run"), data={"context": context}, model=model, decode={"precision": precision})
     settings = TranslationSettings.model_validate(recipe)
-    tokenizer = Tokenizer.train(PAIRS, TokenizerSettings(vocab_size=60))
+    tokenizer = Tokenizer.train(PAIRS, TokenizerSettings(vocab_size=60), separated=context > 0)
     torch.manual_seed(5)
     trained = TrainedModel(build_model(settings, tokenizer), tokenizer, settings, 100)
     for parameter in trained.model.parameters():  # large enough that heads differ

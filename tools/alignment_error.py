@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from seq2seq.decode.alignment import Aligner, Link
+from seq2seq.decode.alignment import Aligner, Link, Pair, no_alignment
 from seq2seq.decode.attention import attention_of_pairs
+from seq2seq.decode.context import encode, passages
 from seq2seq.text.corpora import aligned_lines
 from seq2seq.text.lines import in_chunks, read_lines
-from seq2seq.text.words import words_of_pieces
 
 Weights = npt.NDArray[np.float32]
 
@@ -77,34 +77,22 @@ WAYS: dict[str, Callable[[Weights], set[Link]]] = {
 def every_weighting(aligner: Aligner, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, list[Weights]]]:
     """Yields the word weights of pairs by each layer, by the upper half and by all, by both kinds of rows."""
     trained, tokenizer = aligner.trained, aligner.trained.tokenizer
-    tag, crosses, words = tokenizer.tag_length, [], []
-    for chunk in in_chunks(pairs, TOGETHER):
-        src = tokenizer.encode_source([source for source, _ in chunk], aligner.language)
-        tgt = tokenizer.encode_target([target for _, target in chunk])
-        crosses += [one.cross.mean(1).cpu().numpy() for one in attention_of_pairs(trained, src, tgt)]  # [L, T, S]
-        pieces = tokenizer.source_pieces([ids[tag:-1] for ids in src]), tokenizer.target_pieces([t[:-1] for t in tgt])
-        words += [
-            (words_of_pieces(a, source), words_of_pieces(b, target))
-            for (source, target), a, b in zip(chunk, *pieces, strict=True)
-        ]
+    sources, targets = zip(*pairs, strict=True)
+    src, tgt = (
+        encode(trained, passages(sources, (), aligner.context), aligner.language),
+        tokenizer.encode_target(targets),
+    )
+    where = [Pair.of(tokenizer, *row) for row in zip(sources, targets, src, tgt, strict=True)]
+    crosses: list[Weights] = []  # [L, T, S] of each
+    for chunk in in_chunks(zip(src, tgt, strict=True), TOGETHER):
+        crosses += [one.cross.mean(1).cpu().numpy() for one in attention_of_pairs(trained, *zip(*chunk, strict=True))]
     n = len(crosses[0])
     layers = {f"layer {i + 1}": slice(i, i + 1) for i in range(n)}
     for name, chosen in {**layers, "upper half": slice(n // 2, n), "all layers": slice(0, n)}.items():
         for row, rows in (("predicts", slice(0, -1)), ("has read", slice(1, None))):
-            yield (
-                f"{name}, {row}",
-                [
-                    _of_words(cross[chosen].mean(0)[rows, tag:-1], *where)
-                    for cross, where in zip(crosses, words, strict=True)
-                ],
-            )
-
-
-def _of_words(tokens: Weights, source_words: Sequence[int], target_words: Sequence[int]) -> Weights:
-    sums = np.zeros((max(target_words) + 1, max(source_words) + 1), np.float32)
-    np.add.at(sums, (np.array(target_words)[:, None], np.array(source_words)), tokens)
-    rows: Weights = sums / np.maximum(sums.sum(1, keepdims=True), np.float32(1e-9))
-    return rows
+            means = [cross[chosen].mean(0)[rows] for cross in crosses]
+            found = [pair.alignment(mean) if pair else no_alignment() for pair, mean in zip(where, means, strict=True)]
+            yield f"{name}, {row}", [one.weights for one in found]
 
 
 def main() -> int:
@@ -128,7 +116,9 @@ def main() -> int:
     if options.all:
         for name, weights in every_weighting(aligner, pairs):
             for way, links in WAYS.items():
-                results[f"{name}, {way}"] = alignment_error([links(one) for one in weights], true)
+                results[f"{name}, {way}"] = alignment_error(
+                    [links(one) if one.size else set() for one in weights], true
+                )
     if options.json:
         print(json.dumps({name: errors._asdict() for name, errors in results.items()}, indent=2))
         return 0

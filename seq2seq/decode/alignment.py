@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.data.batch import Batch, cut_by_tokens
+from seq2seq.decode.context import encode, last, own_lengths, passages
 from seq2seq.decode.searcher import EXTRA_LENGTH
 from seq2seq.decode.translation import Translation
 from seq2seq.decode.translator import STREAM_LINES
@@ -21,7 +22,8 @@ from seq2seq.model.device import autocast, choose_device, evaluating
 from seq2seq.model.folder import TrainedModel, find_model, load_model
 from seq2seq.model.transformer import Transformer
 from seq2seq.text.ids import EOS, PAD, Ids
-from seq2seq.text.lines import in_chunks, is_blank
+from seq2seq.text.lines import encodable, in_chunks, is_blank
+from seq2seq.text.tokenizer import Tokenizer
 from seq2seq.text.words import words_of_pieces
 
 DIGITS = 4  # of weights that are written down
@@ -81,8 +83,9 @@ class Aligner:
     number the larger half. That asks for no true alignments to choose by: of three layers or more it holds both that
     have been found best (the last but one: Garg et al. 2019, *Jointly Learning to Align and Translate with Transformer
     Models*; the last one: measured here, docs/attention.md) and leaves out the lower ones, which look around. A row
-    counts for the token that it predicts. What goes to the end of the source and to a language's tag is left out, and
-    rows are made to sum to 1. A word takes the sum of what its pieces take, and gives the sum of what its pieces give.
+    counts for the token that it predicts. What goes to the end of the source, to a language's tag and to the sentences
+    before is left out, and rows are made to sum to 1. A word takes the sum of what its pieces take, and gives the sum
+    of what its pieces give.
 
     Args:
         trained: the model, on its device; it may be prepared for decoding.
@@ -92,6 +95,7 @@ class Aligner:
     def __init__(self, trained: TrainedModel, target_language: str | None = None) -> None:
         self.trained = trained
         self.language = trained.target_language(target_language)
+        self.context = trained.settings.data.context
         decode = trained.settings.decode
         self._longest_source = trained.max_source_length
         self._longest_target = int(decode.max_length_ratio * self._longest_source) + EXTRA_LENGTH + 1
@@ -107,43 +111,50 @@ class Aligner:
 
     def align_stream(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Alignment]:
         """Yields the alignment of each pair of lines in bounded memory; see `align`."""
+        before: list[str] = []
         for chunk in in_chunks(pairs, STREAM_LINES):
-            yield from self.align([source for source, _ in chunk], [target for _, target in chunk])
+            sources = [source for source, _ in chunk]
+            yield from self.align(sources, [target for _, target in chunk], before)
+            before = last([*before, *sources], self.context)
             release_freed_memory()
 
-    def align(self, sources: Sequence[str], targets: Sequence[str]) -> list[Alignment]:
+    def align(self, sources: Sequence[str], targets: Sequence[str], before: Sequence[str] = ()) -> list[Alignment]:
         """Returns the alignment of each target line with its source line.
 
-        It is empty where one of them is blank, and where one is longer than what the model translates at once.
+        Of a model with context the sources are a text, and `before` are its lines in front of them. An alignment is
+        empty where one of the lines is blank, and where one is longer than what the model translates at once.
         """
-        return self._align(sources, targets, self.trained.tokenizer.encode_target(targets))
+        tokenizer = self.trained.tokenizer
+        src = encode(self.trained, passages(sources, before, self.context), self.language)
+        tgt = tokenizer.encode_target(targets)
+        rows = zip(sources, targets, src, tgt, strict=True)
+        return self._align([Pair.of(tokenizer, *row) if self._fits(*row[2:]) else None for row in rows])
 
     def align_translations(self, lines: Sequence[str], translations: Sequence[Translation]) -> list[Alignment]:
-        """Returns the alignment of each translation with the line it is of: that of the tokens that search has found.
+        """Returns the alignment of each translation with the line it is of, by the tokens that search read and found.
 
         It is empty for blank lines, and for those that failed or were split.
         """
-        whole = [one.candidates[0].tokens if one.candidates and one.parts == 1 else [] for one in translations]
-        lines = [line.encode("utf-8", "replace").decode("utf-8") for line in lines]  # lone surrogates have no bytes
-        targets = [one.text if tokens else "" for one, tokens in zip(translations, whole, strict=True)]
-        return self._align(lines, targets, [np.array([*tokens, EOS]) for tokens in whole])
+        pairs: list[Pair | None] = [None] * len(lines)
+        for i, (line, one) in enumerate(zip(map(encodable, lines), translations, strict=True)):
+            if len(one.searched) == 1:
+                (whole,) = one.searched
+                tgt = np.array([*whole.tokens, EOS])
+                pairs[i] = Pair.of(self.trained.tokenizer, line, one.text, whole.source, tgt)
+        return self._align(pairs)
 
-    def _align(self, sources: Sequence[str], targets: Sequence[str], tgt: Sequence[Ids]) -> list[Alignment]:
-        src = self.trained.tokenizer.encode_source(sources, self.language)
-        lengths = [
-            0 if is_blank(source) or is_blank(target) or not (source.split() and target.split()) else max(map(len, ids))
-            for source, target, *ids in zip(sources, targets, src, tgt, strict=True)
-        ]
-        wanted = [
-            i for i, length in enumerate(lengths)
-            if length and len(src[i]) <= self._longest_source and len(tgt[i]) <= self._longest_target
-        ]  # fmt: skip
-        found = [no_alignment() for _ in sources]
-        rows = cut_by_tokens([lengths[i] for i in wanted], self.trained.settings.decode.batch_tokens, len(wanted) or 1)
-        for chosen in rows:
-            batch = [wanted[i] for i in chosen]
-            pairs = [Pair.of(self.trained, sources[i], targets[i], src[i], tgt[i]) for i in batch]
-            for i, alignment in zip(batch, word_alignments(self.trained, pairs), strict=True):
+    def _fits(self, src: Ids, tgt: Ids) -> bool:
+        """Says whether the model translates a pair at once."""
+        return len(src) <= self._longest_source and len(tgt) <= self._longest_target
+
+    def _align(self, pairs: Sequence["Pair | None"]) -> list[Alignment]:
+        """Returns the alignment of each pair; an empty one where there is none."""
+        found = [no_alignment() for _ in pairs]
+        wanted = [(i, pair) for i, pair in enumerate(pairs) if pair]
+        lengths = [max(len(pair.src), len(pair.tgt)) for _, pair in wanted]
+        for chosen in cut_by_tokens(lengths, self.trained.settings.decode.batch_tokens, len(wanted)):
+            places, batch = zip(*(wanted[i] for i in chosen), strict=True)
+            for i, alignment in zip(places, word_alignments(self.trained, batch), strict=True):
                 found[i] = alignment
         return found
 
@@ -155,28 +166,43 @@ class Pair:
     Attributes:
         source: text.
         target: text.
-        src: ids, eos last, maybe a tag first.
+        src: ids, eos last; a tag and the sentences before may stand in front.
         tgt: ids, eos last.
-        source_words: word of each source token but tag and eos.
+        start: source tokens in front of the text.
+        source_words: word of each source token from there to eos.
         target_words: word of each target token but eos.
-        tag: source tokens in front of the text.
     """
 
     source: str
     target: str
     src: Ids
     tgt: Ids
+    start: int
     source_words: list[int]
     target_words: list[int]
-    tag: int
 
     @classmethod
-    def of(cls, trained: TrainedModel, source: str, target: str, src: Ids, tgt: Ids) -> "Pair":
-        """Finds the words of a pair, neither side of which is blank."""
-        tokenizer, tag = trained.tokenizer, trained.tokenizer.tag_length
-        (source_pieces,), (target_pieces,) = tokenizer.source_pieces([src[tag:-1]]), tokenizer.target_pieces([tgt[:-1]])
+    def of(cls, tokenizer: Tokenizer, source: str, target: str, src: Ids, tgt: Ids) -> "Pair | None":
+        """Finds the words of a pair; None if a side has none, or no tokens for them."""
+        if any(is_blank(text) or not text.split() for text in (source, target)):
+            return None
+        (own,) = own_lengths(tokenizer, [src])
+        start = len(src) - own + tokenizer.tag_length
+        (source_pieces,) = tokenizer.source_pieces([src[start:-1]])
+        (target_pieces,) = tokenizer.target_pieces([tgt[:-1]])
+        if not (source_pieces and target_pieces):
+            return None
         words = words_of_pieces(source_pieces, source), words_of_pieces(target_pieces, target)
-        return cls(source, target, src, tgt, *words, tag)
+        return cls(source, target, src, tgt, start, *words)
+
+    def alignment(self, weights: npt.NDArray[np.float32]) -> Alignment:
+        """Makes weights of tokens, [T, S], those of words."""
+        source, target = self.source.split(), self.target.split()
+        n, m = len(self.source_words), len(self.target_words)
+        tokens = weights[:m, self.start : self.start + n]
+        sums = np.zeros((len(target), len(source)), np.float32)
+        np.add.at(sums, (np.array(self.target_words)[:, None], np.array(self.source_words)), tokens)
+        return Alignment(source, target, sums / np.maximum(sums.sum(1, keepdims=True), np.float32(1e-9)))
 
 
 class _Mean:
@@ -206,22 +232,7 @@ def word_alignments(trained: TrainedModel, pairs: Sequence[Pair]) -> list[Alignm
     batch = Batch.from_ids([pair.src for pair in pairs], [pair.tgt for pair in pairs]).to(trained.device)
     with evaluating(trained.model), autocast(trained.decode_precision, trained.device):
         weights = mean_cross_attention(trained.model, batch).cpu().numpy()
-    return [_of_words(pair, own) for pair, own in zip(pairs, weights, strict=True)]
-
-
-def _of_words(pair: Pair, weights: npt.NDArray[np.float32]) -> Alignment:
-    """Makes weights of tokens, [T, S], those of words."""
-    source, target = pair.source.split(), pair.target.split()
-    n, m = len(pair.source_words), len(pair.target_words)
-    tokens = weights[:m, pair.tag : pair.tag + n]
-    sums = np.zeros((len(target), len(source)), np.float32)
-    np.add.at(sums, (np.array(pair.target_words)[:, None], np.array(pair.source_words)), tokens)
-    return Alignment(source, target, sums / np.maximum(sums.sum(1, keepdims=True), np.float32(1e-9)))
-
-
-def align(trained: TrainedModel, pairs: Sequence[tuple[str, str]]) -> list[Alignment]:
-    """Returns the alignment of each pair of source and target text; see `Aligner`."""
-    return Aligner(trained).align([source for source, _ in pairs], [target for _, target in pairs])
+    return [pair.alignment(own) for pair, own in zip(pairs, weights, strict=True)]
 
 
 class OutputAligner:

@@ -21,7 +21,7 @@ from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import autocast, choose_device, evaluating
 from seq2seq.model.folder import TrainedGPT, find_model, load_gpt
 from seq2seq.text.ids import EOS
-from seq2seq.text.lines import in_chunks
+from seq2seq.text.lines import encodable, in_chunks
 
 STREAM_PROMPTS = 256  # prompts that `generate_stream` sorts by length together
 
@@ -93,7 +93,7 @@ class Generator:
             raise TypeError("generate() takes a list of prompts, not a single string")
         _check_stops(stop)
         length = max_new_tokens or self.decode.max_new_tokens
-        cleaned = [_clean(prompt) for prompt in prompts]
+        cleaned = [encodable(prompt) for prompt in prompts]
         unique = self._prompts(list(dict.fromkeys(cleaned)), begin)
         if self.decode.beam_size:
             found = self._search(unique, n_samples, stop, length)
@@ -147,7 +147,7 @@ class Generator:
             found = self.generate([prompt], number + 1, stop=stop, begin=begin, max_new_tokens=max_new_tokens)
             yield found[0][number].text
             return
-        (start,) = self._prompts([_clean(prompt)], begin)
+        (start,) = self._prompts([encodable(prompt)], begin)
         writing, shown = Writing(start, self.tokenizer, _key(seed, start, number), stop, at_once=True), 0
         for _ in self._steps([writing], max_new_tokens or self.decode.max_new_tokens):
             yield from filter(None, writing.pieces[shown:])
@@ -295,8 +295,3 @@ def _check_stops(stop: Sequence[str]) -> None:
         raise TypeError("stop takes a list of strings, not a single string")
     if not all(stop):
         raise Seq2SeqError("a stop string must have a character")
-
-
-def _clean(prompt: str) -> str:
-    """Returns a prompt without lone surrogates, which have no bytes."""
-    return prompt.encode("utf-8", "replace").decode("utf-8")

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seq2seq import __version__
 from seq2seq.decode.confidence import (
     Bin,
     calibration_error,
@@ -145,8 +143,6 @@ def calibration_page(measured: Measured, model: str, command: str) -> str:
         diagram=reliability_svg(measured.bins, "Reliability of the confidence"),
         bins=[one for one in measured.bins if one.count],
         command=command,
-        version=__version__,
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
 

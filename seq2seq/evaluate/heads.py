@@ -2,7 +2,6 @@
 
 import base64
 import io
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,6 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from seq2seq import __version__
 from seq2seq.decode.attention import attention_of_pairs, attention_of_text
 from seq2seq.decode.translator import Translator
 from seq2seq.errors import Seq2SeqError
@@ -159,8 +157,6 @@ def attention_page(found: Attentions, model: str, command: str) -> str:
         scale=drawing.SCALE.tolist(),
         model=model,
         command=command,
-        version=__version__,
-        created=time.strftime("%Y-%m-%d %H:%M:%S %Z"),
     )
 
 

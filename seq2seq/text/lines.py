@@ -150,6 +150,11 @@ def json_line(record: object) -> str:
     return LINE_BREAKS.sub(lambda place: f"\\u{ord(place[0]):04x}", json.dumps(record, ensure_ascii=False))
 
 
+def encodable(text: str) -> str:
+    """Returns text with question marks for lone surrogates, which have no bytes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def is_blank(text: str) -> bool:
     """Says whether nothing in a text is visible: only spaces, control and zero-width characters, if any."""
     if text[:1].isalnum():  # as nearly every line begins

@@ -2,6 +2,8 @@
 
 import io
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from conftest import make_pairs
 from tiny_models import build
 
 from seq2seq.decode import alignment as module
-from seq2seq.decode.alignment import Aligner, Alignment, OutputAligner, Pair, align
+from seq2seq.decode.alignment import Aligner, Alignment, OutputAligner, Pair
 from seq2seq.decode.attention import attention_of_pairs
 from seq2seq.decode.translation import BLANK, Translation
 from seq2seq.decode.translator import Translator
@@ -27,17 +29,22 @@ def trained() -> TrainedModel:
     return build()
 
 
-def by_hand(trained: TrainedModel, source: str, target: str) -> npt.NDArray[np.float64]:
+def align(trained: TrainedModel, pairs: Sequence[tuple[str, str]]) -> list[Alignment]:
+    return Aligner(trained).align([source for source, _ in pairs], [target for _, target in pairs])
+
+
+def by_hand(trained: TrainedModel, source: str, target: str, before: tuple[str, ...] = ()) -> npt.NDArray[np.float64]:
     """The weights of words from those of all layers, piece by piece; a piece that begins with a space begins a word."""
     tokenizer = trained.tokenizer
-    src, tgt = tokenizer.encode_source([source])[0], tokenizer.encode_target([target])[0]
+    src, tgt = tokenizer.source_rows([source], contexts=[before]).rows[0], tokenizer.encode_target([target])[0]
+    own = len(tokenizer.encode_source([source])[0])
     cross = attention_of_pairs(trained, [src], [tgt])[0].cross[1].mean(0)  # of two layers the upper one
     words = np.zeros((len(target.split()), len(source.split())))
     j = -1
     for t, piece in enumerate(tokenizer.target_pieces([tgt[:-1]])[0]):
         j += piece.startswith("\u2581")
         i = -1
-        for s, other in enumerate(tokenizer.source_pieces([src[:-1]])[0]):
+        for s, other in enumerate(tokenizer.source_pieces([src[-own:-1]])[0], len(src) - own):
             i += other.startswith("\u2581")
             words[j, i] += float(cross[t, s])
     return words / words.sum(1, keepdims=True)
@@ -66,6 +73,37 @@ def test_batches_do_not_change_alignments(trained: TrainedModel, monkeypatch: py
         assert a.moses() == b.moses()
 
 
+def test_a_model_with_context_reads_the_lines_before() -> None:
+    trained = build(context=2)
+    pairs = [*PAIRS[:4], ("", ""), *PAIRS[4:6]]
+    befores = [(), *([pair[0] for pair in PAIRS[max(0, i - 2) : i]] for i in range(1, 4)), (), (), (PAIRS[4][0],)]
+    found = align(trained, pairs)
+    for one, (source, target), before in zip(found, pairs, befores, strict=True):
+        if source:
+            np.testing.assert_allclose(one.weights, by_hand(trained, source, target, tuple(before)), atol=1e-5)
+    without = by_hand(trained, *pairs[3])
+    assert np.abs(found[3].weights - without).max() > 1e-3
+    later = Aligner(trained).align([pairs[3][0]], [pairs[3][1]], before=[source for source, _ in pairs[:3]])
+    np.testing.assert_allclose(later[0].weights, found[3].weights, atol=1e-5)
+
+    lines, targets = [source for source, _ in pairs], [target for _, target in pairs]
+    searched = Translator(trained).translate_all(lines)
+    wanted = [
+        replace(one, text=target, searched=[replace(part, tokens=ids[:-1].tolist()) for part in one.searched])
+        for one, target, ids in zip(searched, targets, trained.tokenizer.encode_target(targets), strict=True)
+    ]
+    for a, b in zip(Aligner(trained).align_translations(lines, wanted), found, strict=True):
+        np.testing.assert_allclose(a.weights, b.weights, atol=1e-5)
+
+
+def test_a_stream_of_a_text_is_read_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    aligner = Aligner(build(context=2))
+    whole = list(aligner.align_stream(PAIRS[:7]))
+    monkeypatch.setattr(module, "STREAM_LINES", 3)
+    for a, b in zip(whole, aligner.align_stream(PAIRS[:7]), strict=True):
+        np.testing.assert_allclose(a.weights, b.weights, atol=1e-5)
+
+
 def test_links_go_both_ways() -> None:
     weights = np.array([[0.6, 0.3, 0.1], [0.5, 0.4, 0.1]], np.float32)
     one = Alignment(["a", "b", "c"], ["x", "y"], weights)
@@ -78,15 +116,22 @@ def test_links_go_both_ways() -> None:
 
 def test_tags_and_ends_count_for_nothing() -> None:
     ids = np.array([5, 6, 7, EOS])
-    pair = Pair("a b", "x y", ids, np.array([8, 9, 9, EOS]), [0, 1], [0, 1, 1], tag=1)
+    pair = Pair("a b", "x y", ids, np.array([8, 9, 9, EOS]), 1, [0, 1], [0, 1, 1])
     tokens = np.array([[0.9, 0.1, 0.0, 0.0], [0.0, 0.1, 0.1, 0.8], [0.0, 0.0, 0.2, 0.8], [1.0, 0, 0, 0]], np.float32)
-    assert module._of_words(pair, tokens).weights == pytest.approx(np.array([[1, 0], [0.25, 0.75]]))
+    assert pair.alignment(tokens).weights == pytest.approx(np.array([[1, 0], [0.25, 0.75]]))
 
 
 def test_what_cannot_be_aligned_is_empty(trained: TrainedModel) -> None:
-    lines = [("red dog.", "DOG RED!"), ("", "DOG!"), ("red.", " \u200b"), ("dog " * 200, "DOG!"), ("dog", "DOG " * 500)]
+    lines = [
+        ("red dog.", "DOG RED!"),
+        ("", "DOG!"),
+        ("red.", " \u200b"),
+        ("dog " * 200, "DOG!"),
+        ("dog", "DOG " * 500),
+        ("\x01", "DOG!"),
+    ]
     found = align(trained, lines)
-    assert [bool(one.links()) for one in found] == [True, False, False, False, False]
+    assert [bool(one.links()) for one in found] == [True, False, False, False, False, False]
     assert found[1].moses() == "" and found[1].record("hard") == []
     assert found[1].record("soft") == {"source": [], "target": [], "weights": []}
     assert align(trained, []) == []

@@ -4,8 +4,6 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 from seq2seq.evaluate.doctor.checks import SEVERITIES, Finding
@@ -65,8 +63,7 @@ class Inspection:
 
     def html(self) -> str:
         """Returns it as one HTML page."""
-        created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        return render_page("inspection.html", inspection=self, created=created, version=version("seq2seq"))
+        return render_page("inspection.html", inspection=self, command=self.command)
 
 
 def _corpus_text(corpus: Examined) -> str:
@@ -136,5 +133,4 @@ def folder_text(folder: Folder) -> str:
 
 def folder_html(folder: Folder, command: str) -> str:
     """Returns what was found of a model folder as one HTML page."""
-    created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return render_page("folder.html", folder=folder, created=created, version=version("seq2seq"), command=command)
+    return render_page("folder.html", folder=folder, command=command)
