@@ -10,6 +10,7 @@ WIDTH, LEFT, RIGHT = 480, 44, 466  # units of a plot: its width, and where the v
 ROW = 40  # of a system and its interval
 TOP, BOTTOM, HEIGHT = 26, 206, 266  # of values over groups
 SPREAD = 0.6  # of a group's width, over which its systems are spread side by side
+SPAN = 1.0  # points of a score that an axis holds at least, lest small differences look large
 LETTERS = 44  # of a name that a plot has room for
 
 
@@ -86,19 +87,18 @@ class GroupPlot:
 
 def interval_plot(title: str, names: Sequence[str], scores: Sequence[Score]) -> IntervalPlot:
     """Draws the scores of systems by one metric, each a dot with its 95 % interval as whiskers."""
-    ends = [(score.mean - score.margin, score.mean + score.margin) if _drawn(score) else (score.value,) * 2
-            for score in scores]  # fmt: skip
-    values = [*(score.value for score in scores), *(end for pair in ends for end in pair)]
-    marks = ticks(min(values), max(values))
+    ends = [_interval(score) for score in scores]
+    values = [score.value for score in scores] + [end for pair in ends if pair for end in pair]
+    marks = _marks(values)
     dots = []
     for k, (name, score, pair) in enumerate(zip(names, scores, ends, strict=True)):
-        whisker = tuple(_x(end, marks) for end in pair)
-        told = f"{score.value:.1f}" + (f" ± {score.margin:.1f}" if _drawn(score) else "")
+        told = f"{score.value:.1f}" + (f" ± {score.margin:.1f}" if score.margin is not None else "")
         shown = name if len(name) <= LETTERS else f"…{name[1 - LETTERS :]}"
-        dots.append(Dot(k, shown, told, _x(score.value, marks), 22 + k * ROW, whisker if _drawn(score) else None))
-    told = "; ".join(f"{name} {dot.value}" for name, dot in zip(names, dots, strict=True))
+        whisker = (_x(pair[0], marks), _x(pair[1], marks)) if pair else None
+        dots.append(Dot(k, shown, told, _x(score.value, marks), 22 + k * ROW, whisker))
+    summary = "; ".join(f"{name} {dot.value}" for name, dot in zip(names, dots, strict=True))
     places = [(_x(mark, marks), f"{mark:g}") for mark in marks]
-    return IntervalPlot(title, f"{title}: {told}.", 40 + ROW * len(names), places, dots)
+    return IntervalPlot(title, f"{title}: {summary}.", 40 + ROW * len(names), places, dots)
 
 
 def group_plot(
@@ -122,7 +122,7 @@ def group_plot(
         joined: whether groups have an order, so that lines lead from one to the next.
     """
     filled = [value for row in values for value in row if value is not None] or [0.0]
-    marks = ticks(min(filled), max(filled))
+    marks = _marks(filled)
     width = (RIGHT - LEFT) / len(labels)
     traces = []
     for k, (name, row) in enumerate(zip(names, values, strict=True)):
@@ -136,16 +136,25 @@ def group_plot(
         traces.append(Trace(k, name, path, dots))
     told = "; ".join(", ".join(text for *_, text in trace.dots) for trace in traces)
     places = [
-        Place(f"{LEFT + (i + 0.5) * width:.1f}", label.replace(" to ", "–").replace("without ", "no "), f"{n:,}")
+        Place(f"{LEFT + (i + 0.5) * width:.1f}", label.replace(" to ", "\u2013").replace("without ", "no "), f"{n:,}")
         for i, (label, n) in enumerate(zip(labels, counts, strict=True))
     ]
     heights = [(f"{_y(mark, marks):.1f}", f"{mark:g}") for mark in marks]
     return GroupPlot(title, what, f"{title}: {told}.", places, heights, traces)
 
 
-def _drawn(score: Score) -> bool:
-    """Says whether a score has an interval."""
-    return score.mean is not None and score.margin is not None
+def _interval(score: Score) -> tuple[float, float] | None:
+    """Returns the ends of a score's interval, if it has one."""
+    if score.mean is None or score.margin is None:
+        return None
+    return score.mean - score.margin, score.mean + score.margin
+
+
+def _marks(values: Sequence[float]) -> list[float]:
+    """Returns the places of an axis that holds values, and at least SPAN."""
+    low, high = min(values), max(values)
+    room = max(0.0, SPAN - (high - low)) / 2
+    return ticks(low - room, high + room)
 
 
 def _x(value: float, marks: Sequence[float]) -> str:

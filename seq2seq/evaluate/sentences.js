@@ -128,8 +128,8 @@ function lineItem(row) {
   link.href = `#sentences&test=${testNumber()}&line=${row + 1}`;
   title.append(link, ` \u00b7 ${count.format(of.lengths[row])} words`);
   const parts = make("dl");
-  if (of.source) parts.append(part("Source", textOf(of.source[row])));
-  of.references.forEach((lines, i) => parts.append(part(of.references.length > 1 ? `Reference ${i + 1}` : "Reference", textOf(lines[row]))));
+  if (of.source) parts.append(part("Source", ...textOf(of.source[row])));
+  of.references.forEach((lines, i) => parts.append(part(of.references.length > 1 ? `Reference ${i + 1}` : "Reference", ...textOf(lines[row]))));
   parts.append(...shownSystems().map(system => systemPart(system, row)));
   item.append(title, parts);
   item.tabIndex = -1;

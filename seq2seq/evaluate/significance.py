@@ -46,8 +46,8 @@ class Difference:
 
     @property
     def is_significant(self) -> bool:
-        """Whether both tests say that it is no accident."""
-        return max(self.bootstrap, self.randomisation) < LEVEL
+        """Whether both tests say that it is no accident; the low p-values that they give equal scores mean nothing."""
+        return self.value != 0 and max(self.bootstrap, self.randomisation) < LEVEL
 
     @property
     def is_better(self) -> bool:
