@@ -1,6 +1,7 @@
 /* What is chosen stands in the address, so that a link leads a colleague to the same lines. */
 const DEFAULTS = {test: "0", text: "", error: "", by: "", line: "", sort: "line", of: "0", over: "1", compare: "reference"};
 const SWITCHES = ["differ", "down", "missing"];
+const TYPING = 150; // milliseconds without a key, after which lines are looked for
 const ANCHOR = "#sentences";
 const shownAtFirst = boxes("show").filter(box => box.defaultChecked).map(box => box.value);
 
@@ -78,7 +79,9 @@ form.addEventListener("input", event => {
   if (name === "test") fillChoices();
   if (["by", "of", "over", "compare", "sort"].includes(name)) (name === "sort" ? ["of", "over"] : [name]).forEach(showSystem);
   clearTimeout(waiting);
-  waiting = setTimeout(() => { writeAddress(); update(); }, name === "text" ? 150 : 0);
+  const changed = () => { writeAddress(); update(); };
+  if (name === "text") waiting = setTimeout(changed, TYPING);
+  else changed();
 });
 form.addEventListener("submit", event => event.preventDefault());
 form.addEventListener("reset", event => {

@@ -23,9 +23,18 @@ from seq2seq.evaluate.testset import TextFile
 REFERENCES = [" ".join(WORDS[: 2 + i % 14]) + f" number {i}." for i in range(100)]
 HYPOTHESES = [line if i % 4 else line.replace("red", "green") for i, line in enumerate(REFERENCES)]
 HOSTILE = [
-    "</script><script>alert(1)</script>", "<script>alert(1)</script>", "<!--<script>", "</style><b>bold", "", "word " * 2000,
-    "\"><img src=x onerror='alert(1)'>", "{{ 7 * 7 }} & &amp; \\u003c", "a\u2028b\u2029c", "\u05e9\u05dc\u05d5\u05dd \u202e abc", "\x00\ud800",
-]  # fmt: skip
+    "</script><script>alert(1)</script>",
+    "<script>alert(1)</script>",
+    "<!--<script>",
+    "</style><b>bold",
+    "",
+    "word " * 2000,
+    "\"><img src=x onerror='alert(1)'>",
+    "{{ 7 * 7 }} & &amp; \\u003c",
+    "a\u2028b\u2029c",
+    "\u05e9\u05dc\u05d5\u05dd \u202e abc",
+    "\x00\ud800",
+]
 VOID = {"meta", "input"}
 
 
