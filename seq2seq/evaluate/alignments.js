@@ -36,7 +36,7 @@ function head(word, scope) {
 }
 
 function weightCell(value, word, from) {
-  const cell = make("td", value > 70 ? "strong" : value > 45 ? "middle" : "", value >= 5 ? value : "");
+  const cell = make("td", "", value >= 5 ? value : "");
   cell.style.setProperty("--weight", `${value}%`);
   cell.title = `${word} \u2190 ${from}: ${value} %`;
   return cell;

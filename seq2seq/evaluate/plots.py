@@ -136,11 +136,18 @@ def group_plot(
         traces.append(Trace(k, name, path, dots))
     told = "; ".join(", ".join(text for *_, text in trace.dots) for trace in traces)
     places = [
-        Place(f"{LEFT + (i + 0.5) * width:.1f}", label.replace(" to ", "\u2013").replace("without ", "no "), f"{n:,}")
+        Place(f"{LEFT + (i + 0.5) * width:.1f}", _short(label), f"{n:,}")
         for i, (label, n) in enumerate(zip(labels, counts, strict=True))
     ]
     heights = [(f"{_y(mark, marks):.1f}", f"{mark:g}") for mark in marks]
     return GroupPlot(title, what, f"{title}: {told}.", places, heights, traces)
+
+
+def _short(label: str) -> str:
+    """Returns the name of a group as far as a plot has room for it."""
+    for long, short in ((" to ", "\u2013"), (" or more", "+"), ("over ", ">"), ("without ", "no ")):
+        label = label.replace(long, short)
+    return label
 
 
 def _interval(score: Score) -> tuple[float, float] | None:

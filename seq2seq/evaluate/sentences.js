@@ -124,7 +124,7 @@ function announce() {
 }
 
 function lineItem(row) {
-  const of = test(), item = make("li", "example"), title = make("h4"), link = make("a", "", `Line ${count.format(row + 1)}`);
+  const of = test(), item = make("li", "example"), title = make("h3"), link = make("a", "", `Line ${count.format(row + 1)}`);
   link.href = `#sentences&test=${testNumber()}&line=${row + 1}`;
   title.append(link, ` \u00b7 ${count.format(of.lengths[row])} words`);
   const parts = make("dl");

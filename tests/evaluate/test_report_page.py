@@ -72,7 +72,7 @@ def start_at_controls(tab: Tab) -> None:
 
 def numbers(tab: Tab) -> list[int]:
     """Returns the lines that are shown."""
-    found = tab.evaluate("[...document.querySelectorAll('#lines h4 a')].map(each => each.textContent)")
+    found = tab.evaluate("[...document.querySelectorAll('#lines h3 a')].map(each => each.textContent)")
     return [int(text.removeprefix("Line ").replace(",", "")) for text in found]
 
 
@@ -125,7 +125,7 @@ def test_lines_are_filtered_with_the_keys_and_the_address_follows(page: Path) ->
         focus(tab, "#more")
         tab.press("Enter")
         assert settled(tab) == "100 of 100 lines."
-        assert tab.evaluate("document.activeElement.querySelector('h4 a').textContent") == "Line 51"
+        assert tab.evaluate("document.activeElement.querySelector('h3 a').textContent") == "Line 51"
         assert tab.errors == []
 
 
@@ -157,7 +157,7 @@ def test_numbers_of_tables_lead_to_their_lines(page: Path) -> None:
         first, rest = settled(tab).split(" ", 1)
         assert rest.startswith("of 100 lines")
         assert shown(tab, "a[href*='group=Length']")[0] == first
-        tab.evaluate("document.querySelector('#lines h4 a').click()")
+        tab.evaluate("document.querySelector('#lines h3 a').click()")
         assert settled(tab) == "1 of 100 lines."
         assert tab.errors == []
 
