@@ -27,11 +27,11 @@ demo: .venv/.demo  ## trains on the demo corpus, translates its test sentences a
 	$(BIN)/seq2seq-translate $(DEMO) --input recipes/demo/test.en.gz --output $(DEMO)/test.de
 	$(BIN)/seq2seq-evaluate --hypothesis $(DEMO)/test.de --reference recipes/demo/test.de.gz
 
-test: .venv/.test  ## passes the tests
-	$(BIN)/python -m pytest -m 'not slow'
+test: .venv/.test  ## passes the tests, on all cores
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow'
 
 test-slow: .venv/.test  ## passes the long checks too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: .venv/.test  ## format, lint, types, import directions
 	$(BIN)/ruff format --check .

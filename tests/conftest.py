@@ -12,6 +12,8 @@ import yaml
 from hypothesis import HealthCheck, settings
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what is promised bit for bit is promised on the CPU
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: more threads would wait for each other
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 # The same examples in every run, whatever the clock, the machine or a former run says.
 settings.register_profile(

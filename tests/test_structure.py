@@ -19,7 +19,7 @@ def imports(path: Path) -> set[str]:
     return names
 
 
-SEARCH = ["beam", "beams", "constraints", "continuations", "sampling"]
+SEARCH = ["beam", "beams", "constraints", "continuations", "forbidden", "pieces", "sampling"]
 
 
 @pytest.mark.parametrize("name", SEARCH)

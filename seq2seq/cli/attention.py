@@ -16,6 +16,7 @@ from seq2seq.cli.common import (
     prepare_torch,
     target_language_option,
     threads_option,
+    visible,
 )
 from seq2seq.errors import Seq2SeqError
 from seq2seq.files import whole_file
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.option("--source", metavar="TEXT", help="What a translation model reads.")
 @click.option("--target", metavar="TEXT", help="Its translation.  [default: the model's own]")
+@click.option("--before", metavar="TEXT", multiple=True, help="A sentence in front of --source, for a model with "
+              "data.context; may be repeated.")  # fmt: skip
 @click.option("--text", metavar="TEXT", help="What a language model reads.")
-@click.option("--output", type=click.Path(), required=True, help="Where the picture goes: a name in .html, for a page "
-              "to look around in, or in .png.")  # fmt: skip
+@click.option("--output", type=click.Path(), required=True, help="A file in .html, for a page to look around in, or "
+              "in .png, for a picture of all heads.")  # fmt: skip
 @beam_size_option
 @target_language_option
 @precision_option
@@ -41,6 +44,7 @@ def main(
     model: str,
     source: str | None,
     target: str | None,
+    before: tuple[str, ...],
     text: str | None,
     output: str,
     target_language: str | None,
@@ -51,7 +55,7 @@ def main(
     """Draws where every head of every layer of MODEL looks while it reads a sentence.
 
     Of a translation model: encoder, decoder and cross-attention, for --source and its translation. Of a language
-    model: self-attention, for --text. The page needs nothing but a browser.
+    model: self-attention, for --text. No side may have more than 200 tokens. The page needs nothing but a browser.
 
     \b
     seq2seq-attention runs/demo --source "The dog sees a cat." --output attention.html
@@ -68,15 +72,14 @@ def main(
     from seq2seq.model.folder import find_model, load_any
 
     trained = load_any(find_model(Path(model)), choose_device(device), given(decode))
-    found = _look(trained, source, target, text, target_language)
+    found = _look(trained, source, target, before, text, target_language)
     for name, read in found.texts.items():
-        click.echo(f"{name}: {read}", err=True)
+        click.echo(visible(f"{name}: {read}"), err=True)
     if kind == ".png":
         content = attention_png(found)
     else:
-        content = attention_page(found, model, shlex.join(["seq2seq-attention", *sys.argv[1:]])).encode(
-            "utf-8", "replace"
-        )
+        page = attention_page(found, model, shlex.join(["seq2seq-attention", *sys.argv[1:]]))
+        content = page.encode("utf-8", "replace")
     with whole_file(Path(output)) as file:
         file.write(content)
 
@@ -85,6 +88,7 @@ def _look(
     trained: "TrainedModel | TrainedGPT",
     source: str | None,
     target: str | None,
+    before: tuple[str, ...],
     text: str | None,
     target_language: str | None,
 ) -> "Attentions":
@@ -100,11 +104,8 @@ def _look(
     if isinstance(trained, TrainedModel):
         if source is None or text is not None:
             raise Seq2SeqError("the model translates: give --source, and --target if you like, but no --text")
-        return look_at_pair(trained, source, target, target_language)
-    if text is None or source is not None or target is not None or target_language is not None:
-        raise Seq2SeqError("the model is a language model: give --text, but no --source, --target or --target-language")
+        return look_at_pair(trained, source, target, target_language, before)
+    of_pairs = {"--source": source, "--target": target, "--before": before, "--target-language": target_language}
+    if text is None or any(of_pairs.values()):
+        raise Seq2SeqError(f"the model is a language model: give --text, but no {', '.join(of_pairs)}")
     return look_at_text(trained, text)
-
-
-if __name__ == "__main__":
-    main()

@@ -19,6 +19,7 @@ from seq2seq.cli.common import (
     target_language_option,
     threads_option,
 )
+from seq2seq.cli.steering import search_options
 from seq2seq.errors import Seq2SeqError
 from seq2seq.files import whole_file
 
@@ -31,6 +32,7 @@ from seq2seq.files import whole_file
 @click.option("--check", is_flag=True, help="Measure the calibration that the model has; change nothing.")
 @click.option("--report", type=click.Path(), help="HTML file for the reliability diagram.")
 @beam_size_option
+@search_options
 @batch_tokens_option
 @target_language_option
 @shortlist_option
@@ -50,8 +52,9 @@ def main(
     """Measures how good the translations of MODEL are (chrF) by how probable they are, and keeps that with it.
 
     From then on `seq2seq-translate --format jsonl` tells a confidence for each line: the chrF / 100, from 0 to 1, that
-    is expected of its translation. It holds for text like --source, and for these decode settings. A calibration that
-    is there is replaced; the model itself stays as it is.
+    is expected of its translation. It holds for text like --source, and for one way of searching, the one given here;
+    options not given are those of the recipe's decode section. With others seq2seq-translate tells no confidence. A
+    calibration that is there is replaced; the model itself stays as it is.
 
     \b
     seq2seq-calibrate runs/demo --source valid.en --reference valid.de

@@ -105,6 +105,7 @@ def main(
     files = [read_files(each, len(testsets) or 1) for each in hypotheses]
     unique([*(name for name, *_ in named), *(name for name, _ in files)])
     from seq2seq.evaluate.testset import local_test_set, read_text
+    from seq2seq.text.lines import read_lines
 
     if testsets:
         tests = [read_test_set(name, langpair) for name in testsets]
@@ -112,6 +113,9 @@ def main(
         tests = [local_test_set(source, references, (langpair or "").partition("-")[2])]
     texts = {name: [read_text(path) for path in paths] for name, paths in files}
     _check_lines(tests, texts, bool(models))
+    for path in map(Path, train):  # what cannot be read is told before models translate
+        if path.is_file() or not path.exists():
+            next(read_lines(path), None)
     if models:
         prepare_torch(threads)
     systems = _translated(named, tests, device, given(decode), report is not None)

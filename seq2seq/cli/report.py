@@ -27,6 +27,7 @@ def main(run: str, output: str | None) -> None:
     path = Path(output) if output else Path(run) / "report.html"
     if output and not path.absolute().parent.is_dir():
         raise Seq2SeqError(f"{output}: its folder does not exist")
+    from seq2seq.cli.table import printable
     from seq2seq.evaluate.runs import read_run
     from seq2seq.evaluate.training_report import make_training_report, render_training_report
 
@@ -34,7 +35,7 @@ def main(run: str, output: str | None) -> None:
     page = render_training_report(report, shlex.join(["seq2seq-report", *sys.argv[1:]]))
     with whole_file(path) as file:
         file.write(page.encode("utf-8", "replace"))
-    click.echo(f"{path}: {report.summary[-1]}", err=True)
+    click.echo(printable(f"{path}: {report.summary[-1]}"), err=True)
 
 
 if __name__ == "__main__":

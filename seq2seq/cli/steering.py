@@ -1,4 +1,4 @@
-"""Options of seq2seq-translate that say how is searched and what is asked of translations."""
+"""Options that say how is searched (also of seq2seq-calibrate) and what is asked of translations."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 KINDS = ["number", "url", "email", "placeholder", "tag"]
 
 _SEARCH = [
+    click.option("--length-penalty", type=click.FloatRange(0), help="Exponent of the length penalty."),
+    click.option("--length-norm", type=click.Choice(["gnmt", "length", "none"]), help="Kind of length penalty."),
+    click.option("--min-length", type=click.IntRange(0), help="Shortest translation in tokens."),
+    click.option("--max-length-ratio", type=float, help="Longest translation: this times the source's tokens, plus "
+                 "10."),
     click.option("--search", type=click.Choice(["beam", "sampling"]), help="Search, or draw from the model's "
-                 "distribution."),
+                 "distribution: as many as --n-best asks for, or --mbr chooses among."),
     click.option("--temperature", type=click.FloatRange(0), help="In sampling, what logits are divided by."),
     click.option("--top-k", type=click.IntRange(0), help="In sampling, the most probable tokens that are drawn from."),
     click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="In sampling, the share of the "
@@ -28,11 +33,11 @@ _SEARCH = [
     click.option("--coverage-penalty", type=click.FloatRange(0), help="How much source words without attention count."),
     click.option("--beam-groups", type=click.IntRange(1), help="Groups of beams that avoid each other's tokens."),
     click.option("--diversity", type=click.FloatRange(0), help="How much they do."),
-    click.option("--with", "others", multiple=True, metavar="MODEL", help="Another model with the same tokenizer, "
-                 "whose probabilities are averaged with MODEL's; may be repeated."),
 ]  # fmt: skip
 
 _STEERING = [
+    click.option("--with", "others", multiple=True, metavar="MODEL", help="Another model with the same tokenizer, "
+                 "whose probabilities are averaged with MODEL's; may be repeated."),
     click.option("--glossary", type=click.Path(), help="File with a source term, a tab and a target term on each line: "
                  "wherever the one stands, the other will."),
     click.option("--forbidden", type=click.Path(), help="File with a word or phrase on each line that no translation "
@@ -52,7 +57,7 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def steering_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options about what is asked of translations."""
+    """Adds the options about what is asked of translations, and of which models."""
     return _added(_STEERING, function)
 
 

@@ -21,6 +21,7 @@ from seq2seq.cli.common import (
     shortlist_option,
     target_language_option,
     threads_option,
+    visible,
 )
 from seq2seq.cli.steering import read_steering, search_options, steering_options
 from seq2seq.errors import RunError, Seq2SeqError
@@ -69,10 +70,6 @@ def _read_shard(ctx: click.Context, param: click.Parameter, value: str | None) -
 @click.option(
     "--n-best", type=click.IntRange(1), default=1, show_default=True, help="Translations for each line (jsonl)."
 )
-@click.option("--length-penalty", type=click.FloatRange(0), help="Exponent of the length penalty.")
-@click.option("--length-norm", type=click.Choice(["gnmt", "length", "none"]), help="Kind of length penalty.")
-@click.option("--min-length", type=click.IntRange(0), help="Shortest translation in tokens.")
-@click.option("--max-length-ratio", type=float, help="Longest translation: this times the source's tokens, plus 10.")
 @search_options
 @steering_options
 @batch_tokens_option
@@ -134,8 +131,11 @@ def main(
     options = {"others": others, "steering": steering, "guard": guard, "seed": seed, **given(decode)}
     translator = Translator.load(folder, device, batch_size, **options)
     if n_best > translator.most:
-        what = "the samples, --candidates" if translator.decode.search == "sampling" else "the beam size"
+        drawn = translator.decode.search == "sampling"
+        what = "the samples, --candidates" if drawn else "the beam size (with --mbr: or --candidates)"
         raise Seq2SeqError(f"--n-best {n_best} is more than {what}, {translator.most}")
+    if translator.doubt and form == "jsonl":
+        click.echo(visible(f"no confidence: {translator.doubt}"), err=True)
     hashes = [model_hash(each) for each in (folder, *(find_model(Path(other)) for other in others))]
     job = describe_job(translator, hashes, n_best, form == "jsonl", token_scores)
     with ended_by_sigterm(), _aligning(translator, job, alignment, alignment_output) as align:

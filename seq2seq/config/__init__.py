@@ -2,6 +2,7 @@
 
 from seq2seq.config.common import AnyDataset, AnyDataSettings, AnyTokenizerSettings, AnyTrainSettings, OnBadUtf8
 from seq2seq.config.corpora import Corpus, HubDataset, JsonlFile, ParallelFiles, TsvFile
+from seq2seq.config.defaults import chosen_settings
 from seq2seq.config.explain import describe, editor_schema, explain, value_text
 from seq2seq.config.gpt import GPTSettings
 from seq2seq.config.language import (
@@ -70,6 +71,7 @@ __all__ = [
     "TrainSettings",
     "TranslationSettings",
     "TsvFile",
+    "chosen_settings",
     "describe",
     "differences",
     "editor_schema",

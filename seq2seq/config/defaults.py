@@ -12,7 +12,7 @@ from seq2seq.config.tasks import Settings
 REQUIRED = "required"
 
 
-def chosen(settings: Settings) -> list[tuple[str, object, str]]:
+def chosen_settings(settings: Settings) -> list[tuple[str, object, str]]:
     """Returns (key, value, default) of all settings that differ from their default or have none."""
     found = [(key, value, _default(settings, key.split("."))) for key, value in leaves(settings).items()]
     return [(key, value, default) for key, value, default in found if value_text(value) != default]

@@ -138,15 +138,13 @@ def beam_search(
         constraints.start(search.beam_size, len(beams.sentences))
     while beams.sentences:
         best = _look(stepper, search, beams, eos, forbidden, constraints)
-        if best.scores[..., 0].isnan().any():  # NaN sorts above all numbers
-            raise FloatingPointError("the model's log-probabilities are not numbers")
         ends = best.tokens == eos  # [B, G, 2S]
         _end(stepper, search, beams, best, ends & (best.scores > NEVER), constraints)
         on = ends.byte().argsort(dim=2, stable=True)[..., :size]  # those that go on, best first
         going_on = (best.scores.masked_fill(ends, NEVER), best.parents, best.tokens)
         scores, parents, next_tokens = (t.gather(2, on).flatten(1) for t in going_on)  # [B, K]
         beams.extend(parents, next_tokens, scores)
-        alive = scores.amax(dim=1).tolist()
+        alive = _best_alive(scores, parents, next_tokens, constraints)
         done = [
             i
             for i, sentence in enumerate(beams.sentences)
@@ -160,6 +158,16 @@ def beam_search(
         if refill and places:
             refill(places)
     return [sorted(sentence.finished, key=lambda h: -h.score)[: search.n_best] for sentence in everyone]
+
+
+def _best_alive(scores: Tensor, parents: Tensor, tokens: Tensor, constraints: Constraints | None) -> list[float]:
+    """Returns the best log-probability of each sentence's continuations, as far as it counts; all are [B, K]."""
+    best: list[float] = scores.amax(dim=1).tolist()
+    for i in range(len(best)) if constraints else ():
+        if constraints and constraints.phrases(i) and best[i] > NEVER:
+            rows = zip(scores[i].tolist(), (i * scores.shape[1] + parents[i]).tolist(), tokens[i].tolist(), strict=True)
+            best[i] = max(constraints.counted(row, token) for score, row, token in rows if score > NEVER)
+    return best
 
 
 def _enough(search: Search, constraints: Constraints | None, place: int) -> int:
@@ -190,8 +198,11 @@ def _look(
             _mask(log_probs, search, beams, eos, forbidden)
         constraints.bar(log_probs.flatten(0, 1), lengths)
     if search.groups > 1:
-        return diverse_continuations(beams.scores, log_probs, search.groups, search.diversity, eos)
-    best = best_continuations(beams.scores, log_probs)
+        best = diverse_continuations(beams.scores, log_probs, search.groups, search.diversity, eos)
+    else:
+        best = best_continuations(beams.scores, log_probs)
+    if best.scores[..., 0].isnan().any():  # NaN sorts above all numbers
+        raise FloatingPointError("the model's log-probabilities are not numbers")
     if constraints:
         guided_continuations(best, beams.scores, log_probs, constraints, eos)
     return best

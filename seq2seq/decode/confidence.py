@@ -7,7 +7,7 @@ curve would, but that more of the score is never worse.
 
 Quality is any number from 0 to 1: of sentences' chrF / 100 the confidence is the expected one; of ones and zeros, such
 as whether chrF reaches a threshold, it is a probability. A calibration holds for one model, one way of searching, and
-text like that which it was fitted on.
+text like that which it was fitted on: `doubt` says what of it is not so.
 """
 
 import math
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seq2seq.config import DecodeSettings
 from seq2seq.decode.context import own_lengths
 from seq2seq.decode.translation import Searched
 from seq2seq.model.calibration import Calibration, Features
@@ -25,6 +26,7 @@ from seq2seq.text.tokenizer import Tokenizer
 
 GROUPS, LEAST_GROUP = 40, 5  # groups of examples that are fitted, at the most, and examples of each, at the least
 FOLDS = 5
+NO_SEARCH = {"batch_tokens", "precision"}  # decode settings that change nothing but rounding
 BINS = 10  # of a reliability diagram
 
 Values = npt.NDArray[np.float64]
@@ -106,6 +108,30 @@ def search_features(log_prob: float, tokens: int, source_tokens: int) -> dict[st
     """
     misfit = -abs(math.log(max(tokens, 1) / max(source_tokens, 1)))
     return {"mean_log_prob": log_prob / max(tokens, 1), "length_misfit": misfit}
+
+
+def doubt(calibration: Calibration, language: str, decode: DecodeSettings, n_models: int = 1) -> str:
+    """Returns why a calibration does not hold for translations, on one line; empty if it does.
+
+    Args:
+        calibration: see there.
+        language: of the translations.
+        decode: how they are searched for.
+        n_models: that translate together.
+    """
+    if (made_for := calibration.about.get("target_language")) != language:
+        return f"the model is calibrated for {made_for}, not for {language}"
+    if n_models > 1:
+        return "the model is calibrated alone, not together with others"
+    recorded = calibration.about.get("decode")
+    # What an older version does not know was as it is by default.
+    made_with = DecodeSettings().model_dump(mode="json") | (recorded if isinstance(recorded, dict) else {})
+    others = [
+        f"{name} {made_with[name]!s:.40}, not {value}"
+        for name, value in decode.model_dump(mode="json").items()
+        if name not in NO_SEARCH and made_with[name] != value
+    ]
+    return f"the model is calibrated with {', with '.join(others)}" if others else ""
 
 
 def features_of(tokenizer: Tokenizer, searched: Sequence[Searched]) -> list[dict[str, float]]:
@@ -206,8 +232,10 @@ def _examples(features: Sequence[Features], qualities: Sequence[float]) -> tuple
     """
     names = sorted(features[0]) if features else []
     rows, targets = _matrix(features, names), _checked_qualities(qualities)
-    if len(rows) != len(targets) or len(rows) < FOLDS:
-        raise ValueError(f"{len(rows)} translations with {len(targets)} qualities cannot be calibrated")
+    if len(rows) != len(targets):
+        raise ValueError(f"{len(rows)} translations cannot have {len(targets)} qualities")
+    if len(rows) < FOLDS:
+        raise ValueError(f"{len(rows)} translations are too few: it takes {FOLDS}, and some hundreds to be of use")
     return names, rows, targets
 
 

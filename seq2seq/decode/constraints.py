@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from seq2seq.decode.forbidden import NO_WORDS, Forbidden, Words
+from seq2seq.decode.pieces import Pieces
+
 NEVER = -torch.inf
-JOINERS = frozenset(".,:'\u2019")  # without a space behind them a number, an address or a word goes on
 
 
 @dataclass(frozen=True)
@@ -18,17 +20,12 @@ class Phrase:
 
     Attributes:
         ways: the tokens of each way, at least one.
-        apart: whether it stands between spaces, but for punctuation behind it and brackets in front of it, so that
-            nothing else becomes a part of it.
+        apart: characters that may stand directly behind it beside spaces, where nothing else may and in front of it
+            only spaces and opening brackets; empty: it need not stand apart.
     """
 
     ways: tuple[tuple[int, ...], ...]
-    apart: bool = False
-
-    @property
-    def shortest(self) -> int:
-        """Tokens that it takes at the least."""
-        return min(map(len, self.ways))
+    apart: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,50 +35,17 @@ class Demand:
     Attributes:
         prefix: tokens with which they begin.
         phrases: that stand in them, none within another one; one that is here twice stands there twice.
+        readable: whether phrases may stand in the prefix, which else stands for another text.
     """
 
     prefix: tuple[int, ...] = ()
     phrases: tuple[Phrase, ...] = ()
+    readable: bool = True
 
     @property
     def length(self) -> int:
-        """Tokens that it takes at the least."""
-        return len(self.prefix) + sum(phrase.shortest for phrase in self.phrases)
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """What search has to know of tokens as text.
-
-    Attributes:
-        texts: of each token, spaces included; empty for special ones.
-    """
-
-    texts: Sequence[str]
-    begins: Sequence[bool] = field(init=False)  # whether a new word begins with it, or what is no word
-    ends: Sequence[bool] = field(init=False)  # whether a word may begin behind it without a space
-    joins: Sequence[bool] = field(init=False)  # whether what is in front of it goes on unless there is a space behind
-    spaces: Sequence[bool] = field(init=False)  # whether it begins with a space
-    marks: Sequence[bool] = field(init=False)  # whether it is nothing but punctuation that ends something
-    opens: Sequence[bool] = field(init=False)  # whether it ends with a space or a bracket or quote that opens
-
-    def __post_init__(self) -> None:
-        lasts = [text[-1:] for text in self.texts]
-        found = {
-            "begins": [not _is_of_word(text[:1]) for text in self.texts],
-            "ends": [not _is_of_word(last) and last not in JOINERS for last in lasts],
-            "joins": [text in JOINERS for text in self.texts],
-            "spaces": [text.startswith(" ") for text in self.texts],
-            "marks": [text != "" and not text.strip(".,;:!?") for text in self.texts],
-            "opens": [last != "" and last in " ([\u00ab\u201e\u201c\u00bf\u00a1" for last in lasts],
-        }
-        for name, values in found.items():
-            object.__setattr__(self, name, values)
-
-
-def _is_of_word(char: str) -> bool:
-    """Says whether a character is a part of a word that goes on beside it: not where words have no spaces."""
-    return char.isalnum() and not ("\u0e00" <= char <= "\u0eff" or "\u3040" <= char <= "\u9fff")
+        """Tokens in which it surely has room: in front of each phrase there may have to be a space."""
+        return len(self.prefix) + sum(1 + max(map(len, phrase.ways)) for phrase in self.phrases)
 
 
 class _State(NamedTuple):
@@ -90,22 +54,22 @@ class _State(NamedTuple):
     Attributes:
         read: its tokens.
         met: bits of the phrases that stand in it.
-        begun: phrases that it may be in the middle of: which, which way, and tokens of it.
-        open: bit of the phrase that has just come to its end, unless the word goes on; 0: none.
+        begun: phrases that it may be in the middle of: which, which way, tokens of it, and bits of those within it.
+        open: bit of the phrase that has just come to its end, unless it turns out to go on; 0: none.
         ends: whether a word may begin without a space.
         opens: whether a phrase that stands apart may.
-        apart: whether what comes must be a space or punctuation, because such a phrase has just come to its end.
-        word: letters of the word that it ends with, and of those before it as far as they matter, lower case.
+        apart: what alone may come beside spaces, because a phrase that stands apart has just come to its end.
+        words: the last ones; see `forbidden`.
     """
 
     read: int = 0
     met: int = 0
-    begun: tuple[tuple[int, int, int], ...] = ()
+    begun: tuple[tuple[int, int, int, int], ...] = ()
     open: int = 0
     ends: bool = True
     opens: bool = True
-    apart: bool = False
-    word: tuple[str, ...] = ("",)
+    apart: str = ""
+    words: Words = NO_WORDS
 
 
 class Waived(NamedTuple):
@@ -151,19 +115,16 @@ class Constraints:
         demands: of each sentence, in the order in which they begin.
         eos: id that ends a hypothesis.
         pieces: tokens as text.
-        forbidden: words, or several in a row, that no hypothesis holds, whatever the case of their letters.
+        forbidden: texts that no hypothesis holds; see `Forbidden`.
     """
 
-    def __init__(
-        self, demands: Sequence[Demand], eos: int, pieces: Pieces, forbidden: Iterable[Sequence[str]] = ()
-    ) -> None:
+    def __init__(self, demands: Sequence[Demand], eos: int, pieces: Pieces, forbidden: Iterable[str] = ()) -> None:
         self.demands = demands
         self._eos, self._pieces = eos, pieces
-        self._forbidden = frozenset(tuple(word.casefold() for word in words) for words in forbidden)
-        self._longest = max(map(len, self._forbidden), default=0)
-        begins = torch.tensor(pieces.begins)
-        self._joining = (~(torch.tensor(pieces.spaces) | torch.tensor(pieces.marks))).nonzero()[:, 0]
-        self._closing, self._going_on = begins.nonzero()[:, 0], (~begins).nonzero()[:, 0]
+        self._forbidden = Forbidden(forbidden, pieces, eos)
+        self._joining: dict[str, Tensor] = {}  # tokens that may not stand behind what stands apart
+        self._going_on = (~torch.tensor(pieces.begins)).nonzero()[:, 0]
+        self._space = [token for token, text in enumerate(pieces.texts) if text == " "][:1]
         self._beam_size = self._begun = 0
         self._rows: list[tuple[Demand, _State]] = []
         self._waived: list[Waived] = []  # of each row
@@ -207,7 +168,7 @@ class Constraints:
 
     @contextmanager
     def exempt(self, log_probs: Tensor, lengths: Sequence[int]) -> Iterator[None]:
-        """Leaves the tokens that phrases need as they are, whatever the block rules out, where there is room for them.
+        """Leaves the tokens that are asked for as they are, whatever the block rules out, where there is room for them.
 
         Args:
             log_probs: [N, V], of the next token.
@@ -233,19 +194,16 @@ class Constraints:
         """
         for row, (demand, state) in enumerate(self._rows):
             scores = log_probs[row]
+            self._forbidden.bar(scores, state.words)
             if state.read < len(demand.prefix):
                 _only(scores, [demand.prefix[state.read]])
-                continue
-            if self._is_forbidden(state.word):
-                scores[self._closing.to(scores.device)] = NEVER
-                scores[self._eos] = NEVER
-            if demand.phrases:
+            elif demand.phrases:
                 self._bar_for_phrases(scores, demand, state, lengths[row // self._beam_size] - state.read)
 
     def wanted(self, row: int) -> list[int]:
-        """Returns the tokens that bring a row on with its phrases."""
+        """Returns the tokens that bring a row on with its prefix or its phrases."""
         demand, state = self._rows[row]
-        return self._wanted(demand, state) if state.read >= len(demand.prefix) else []
+        return self._wanted(demand, state) if state.read >= len(demand.prefix) else [demand.prefix[state.read]]
 
     def waived(self, row: int, token: int, log_prob: float) -> "Waived":
         """Returns what does not count where a row that goes on with a token is compared with others.
@@ -254,9 +212,13 @@ class Constraints:
         the hypothesis. If it counted, a long address would outweigh all words around it.
         """
         demand, state = self._rows[row]
-        goes_on = any(demand.phrases[p].ways[w][n] == token for p, w, n in state.begun)
+        goes_on = token in self._next(demand, state)
         self._costs[row][token] = log_prob, goes_on
         return self._waived_after(row, token, log_prob, goes_on)
+
+    def counted(self, row: int, token: int) -> float:
+        """Returns which log-probability counts of a row that goes on with a token `waived` was asked of."""
+        return self._waived_after(row, token, *self._costs[row][token]).counted
 
     def waived_at_end(self, row: int) -> "Waived":
         """Returns what does not count of a row that ends."""
@@ -265,8 +227,10 @@ class Constraints:
     def _waived_after(self, row: int, token: int, log_prob: float, goes_on: bool) -> "Waived":
         """Returns what is waived behind a token; goes_on: whether with a phrase."""
         found, state = self._waived[row], self._rows[row][1]
-        if state.open:
-            found = found.settled() if token == self._eos or self._pieces.begins[token] else found.given_up()
+        if state.open and not self._goes_on(state, token):
+            found = found.settled()
+        elif state.open and not goes_on:
+            found = found.given_up()
         if goes_on:
             return found.plus(log_prob)
         found = found.given_up()
@@ -280,49 +244,106 @@ class Constraints:
         """Returns how far a row comes with a token: twice the phrases that it has, plus one if it is within another."""
         demand, state = self._rows[row]
         after = self._after(demand, state, token)
-        return 2 * after.met.bit_count() + bool(after.begun)
+        return 2 * after.met.bit_count() + any(not after.met >> p & 1 for p, *_ in after.begun)
 
     def spans(self, demand: Demand, tokens: Sequence[int]) -> list[tuple[int, int, int]]:
         """Returns where the phrases of a demand stand in tokens that hold them, in order: start, end and which."""
         state, found = _State(), list[tuple[int, int, int]]()
         for i, token in enumerate(tokens):
-            if state.open and not self._pieces.begins[token]:
+            if state.open and self._goes_on(state, token):
                 found.pop()
                 state = _reopened(state)
             after = self._after(demand, state, token)
-            if after.met != state.met:
-                phrase = (after.met ^ state.met).bit_length() - 1
+            if new := after.met & ~state.met:
+                phrase = new.bit_length() - 1
                 ways = demand.phrases[phrase].ways
-                length = max(len(way) for way in ways if tuple(tokens[i + 1 - len(way) : i + 1]) == way)
-                found.append((i + 1 - length, i + 1, phrase))
+                start = i + 1 - max(len(way) for way in ways if tuple(tokens[i + 1 - len(way) : i + 1]) == way)
+                found = [*filter(lambda span: span[0] < start, found), (start, i + 1, phrase)]
             state = after
         return found
 
     def _bar_for_phrases(self, scores: Tensor, demand: Demand, state: _State, left: int) -> None:
+        longer = [
+            token for token in self._next(demand, state) if self._debt(demand, self._after(demand, state, token)) < left
+        ]
         if state.apart:
-            end = scores[self._eos].clone()
-            scores[self._joining.to(scores.device)] = NEVER
-            scores[self._eos] = end
-        debt = _debt(demand, state)
+            if state.apart not in self._joining:
+                found = [i for i in range(len(self._pieces.texts)) if self._joins(i, state.apart)]
+                self._joining[state.apart] = torch.tensor(found, dtype=torch.long)
+            _bar(scores, self._joining[state.apart], [self._eos, *longer])
+        if not state.open and (digits := [token for token in self._digits_next(demand, state) if token in longer]):
+            _only(scores, digits)
+        debt = self._debt(demand, state)
         if debt:
             scores[self._eos] = NEVER
-        if state.open and left <= _debt(demand, _reopened(state)):
-            scores[self._going_on.to(scores.device)] = NEVER  # the phrase would have to come again
+        if state.open and left <= self._debt(demand, _reopened(state)._replace(begun=())):
+            _bar(scores, self._going_on, longer)  # the phrase would have to come again
         if debt and left <= debt:
             _only(scores, self._hurried(demand, state, left))
 
+    def _next(self, demand: Demand, state: _State) -> list[int]:
+        """Returns the tokens with which the phrases that are begun go on."""
+        return [demand.phrases[p].ways[w][n] for p, w, n, _ in state.begun]
+
+    def _digits_next(self, demand: Demand, state: _State) -> list[int]:
+        """Returns with what a number that must stand apart goes on: given up it would be another number."""
+        begun = [(demand.phrases[p], w, n) for p, w, n, _ in state.begun if not state.met >> p & 1]
+        return [
+            phrase.ways[w][n]
+            for phrase, w, n in begun
+            if phrase.apart and self._pieces.texts[phrase.ways[w][n - 1]][-1:].isdecimal()
+        ]
+
+    def _goes_on(self, state: _State, token: int) -> bool:
+        """Says whether what has just come to its end was only the beginning of something longer."""
+        if token == self._eos:
+            return False
+        return self._joins(token, state.apart) or not self._pieces.begins[token]
+
+    def _joins(self, token: int, apart: str) -> bool:
+        """Says whether a token becomes a part of what stands in front of it and must stand apart."""
+        return apart != "" and not self._pieces.spaces[token] and not self._is_made_of(token, apart)
+
+    def _is_made_of(self, token: int, chars: str) -> bool:
+        text = self._pieces.texts[token]
+        return text != "" and not text.strip(chars)
+
     def _hurried(self, demand: Demand, state: _State, left: int) -> list[int]:
         """Returns the tokens with which all phrases still find room."""
-        wanted = self._wanted(demand, state)
-        return [token for token in wanted if _debt(demand, self._after(demand, state, token)) < left]
+        wanted = [*self._wanted(demand, state), *self._space]
+        return [token for token in wanted if self._debt(demand, self._after(demand, state, token)) < left]
+
+    def _debt(self, demand: Demand, state: _State) -> int:
+        """Returns how many tokens the phrases that are missing take at the least."""
+        missing = {p: self._cost(phrase) for p, phrase in enumerate(demand.phrases) if not state.met >> p & 1}
+        gains = [
+            missing[p] - len(way)
+            for p in missing
+            for way in demand.phrases[p].ways
+            if self._may_begin(demand.phrases[p], way[0], state)
+        ]
+        gains += [
+            missing[p]
+            - len(demand.phrases[p].ways[w][n:])
+            - sum(self._cost(other) for q, other in enumerate(demand.phrases) if within & state.met & 1 << q)
+            for p, w, n, within in state.begun
+            if p in missing
+        ]
+        return sum(missing.values()) - max([0, *gains])
+
+    def _cost(self, phrase: Phrase) -> int:
+        """Returns how many tokens a phrase takes at the least, wherever it stands: a space in front counts too."""
+        return min(len(way) + (not self._pieces.spaces[way[0]]) for way in phrase.ways)
 
     def _wanted(self, demand: Demand, state: _State) -> list[int]:
-        tokens = [demand.phrases[p].ways[w][n] for p, w, n in state.begun]
+        tokens = [demand.phrases[p].ways[w][n] for p, w, n, _ in state.begun if not state.met >> p & 1]
         missing = [phrase for p, phrase in enumerate(demand.phrases) if not state.met >> p & 1]
         tokens += [way[0] for phrase in missing for way in phrase.ways if self._may_begin(phrase, way[0], state)]
         return list(dict.fromkeys(tokens))
 
     def _may_begin(self, phrase: Phrase, token: int, state: _State) -> bool:
+        if state.apart:
+            return self._pieces.spaces[token]
         if phrase.apart:
             return self._pieces.spaces[token] or state.opens
         return self._pieces.begins[token] or state.ends
@@ -331,42 +352,33 @@ class Constraints:
         """Returns the state behind a token."""
         if token == self._eos:
             return state._replace(begun=(), open=0)
-        begins, word = self._pieces.begins[token], state.word
-        if self._forbidden:
-            word = self._words(word, token)
-        state = state if begins or not state.open else _reopened(state)
-        met, opened = state.met, state.open if self._pieces.joins[token] else 0
-        apart = state.apart and self._pieces.marks[token]
-        begun = [(p, w, n + 1) for p, w, n in state.begun if demand.phrases[p].ways[w][n] == token]
+        words = self._forbidden.after(state.words, token)
+        state = _reopened(state) if state.open and self._goes_on(state, token) else state
+        met, apart = state.met, state.apart if state.apart and self._is_made_of(token, state.apart) else ""
+        opened = state.open if apart or self._pieces.joins[token] else 0
+        begun = [
+            (p, w, n + 1, within)
+            for p, w, n, within in state.begun
+            if not met >> p & 1 and demand.phrases[p].ways[w][n] == token
+        ]
         begun += [
-            (p, w, 1)
+            (p, w, 1, 0)
             for p, phrase in enumerate(demand.phrases)
-            if not met >> p & 1
+            if not met >> p & 1 and (demand.readable or state.read >= len(demand.prefix))
             for w, way in enumerate(phrase.ways)
             if way[0] == token and self._may_begin(phrase, token, state)
         ]
-        whole = [(n, -p) for p, w, n in begun if n == len(demand.phrases[p].ways[w])]
+        whole = [(n, -p, within) for p, w, n, within in begun if n == len(demand.phrases[p].ways[w])]
         if whole:
-            phrase = -max(whole)[1]
-            met, begun = met | 1 << phrase, []
-            opened, apart = 1 << phrase, demand.phrases[phrase].apart
+            length, phrase, within = max(whole)
+            opened, apart = 1 << -phrase, demand.phrases[-phrase].apart
+            met = met & ~within | opened
+            # What it is a part of may still come to its end: then it was no phrase of its own.
+            begun = [
+                (p, w, n, inside | opened) for p, w, n, inside in begun if length <= n < len(demand.phrases[p].ways[w])
+            ]
         ends, opens = self._pieces.ends[token], self._pieces.opens[token]
-        return _State(state.read + 1, met, tuple(begun), opened, ends, opens, apart, word)
-
-    def _words(self, words: tuple[str, ...], token: int) -> tuple[str, ...]:
-        """Returns the last words behind a token."""
-        text = self._pieces.texts[token].casefold()
-        if self._pieces.begins[token]:
-            words = (*words, "") if words[-1] else words
-            text = "".join(char if char.isalnum() else " " for char in text)
-            *whole, text = text.split(" ")
-            words = (*words[:-1], *filter(None, [words[-1], *whole]), "")
-        words = (*words[:-1], words[-1] + text)
-        return words[-self._longest - 1 :]
-
-    def _is_forbidden(self, words: tuple[str, ...]) -> bool:
-        """Says whether a forbidden word or phrase ends with the last word."""
-        return any(words[-n:] in self._forbidden for n in range(1, self._longest + 1)) if self._forbidden else False
+        return _State(state.read + 1, met, tuple(begun), opened, ends, opens, apart, words)
 
 
 def _reopened(state: _State) -> _State:
@@ -374,12 +386,11 @@ def _reopened(state: _State) -> _State:
     return state._replace(met=state.met & ~state.open, open=0)
 
 
-def _debt(demand: Demand, state: _State) -> int:
-    """Returns how many tokens the phrases that are missing take at the least."""
-    missing = [p for p in range(len(demand.phrases)) if not state.met >> p & 1]
-    lengths = {p: demand.phrases[p].shortest for p in missing}
-    gains = [lengths[p] - (len(demand.phrases[p].ways[w]) - n) for p, w, n in state.begun]
-    return sum(lengths.values()) - max([0, *gains])
+def _bar(scores: Tensor, tokens: Tensor, but: Sequence[int]) -> None:
+    """Rules out tokens but some."""
+    kept = scores[list(but)]
+    scores[tokens.to(scores.device)] = NEVER
+    scores[list(but)] = kept
 
 
 def _only(scores: Tensor, tokens: Sequence[int]) -> None:

@@ -1,5 +1,6 @@
 """Hypotheses for source ids: by beam search or by sampling, with one model or several."""
 
+import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -12,10 +13,11 @@ import numpy as np
 from seq2seq.config import DecodeSettings
 from seq2seq.decode.beam import Search, beam_search
 from seq2seq.decode.beams import Hypothesis, LengthPenalty
-from seq2seq.decode.constraints import Constraints, Demand, Pieces
+from seq2seq.decode.constraints import Constraints, Demand
 from seq2seq.decode.context import own_lengths
 from seq2seq.decode.coverage import CoveringStepper
 from seq2seq.decode.ensemble import Ensemble
+from seq2seq.decode.pieces import Pieces, byte_text
 from seq2seq.decode.sampling import Sampling, sample
 from seq2seq.decode.stepper import MAX_SCORES, TransformerStepper
 from seq2seq.errors import ModelError, Seq2SeqError
@@ -38,7 +40,7 @@ class Searcher:
     Args:
         models: one, or several whose probabilities are averaged; they have the same vocabularies.
         batch_size: sentences translated at once at the most; None: as many as `decode.batch_tokens` allows.
-        forbidden: words, or several in a row, that no hypothesis holds.
+        forbidden: texts that no hypothesis holds; see `forbidden`.
         seed: of samples; None: that of the recipe.
         decode: how to search; None: as the first model's settings say.
 
@@ -53,7 +55,7 @@ class Searcher:
         self,
         models: Sequence[TrainedModel],
         batch_size: int | None = None,
-        forbidden: Iterable[Sequence[str]] = (),
+        forbidden: Iterable[str] = (),
         seed: int | None = None,
         decode: DecodeSettings | None = None,
     ) -> None:
@@ -91,15 +93,16 @@ class Searcher:
         """
         found: list[Found] = [[] for _ in sources]
         self._searched, self._to_search = 0, len(sources)
-        by_beam: dict[int, list[int]] = {}
+        alike: dict[tuple[int, bool], list[int]] = {}
         for i, demand in enumerate(demands):
-            by_beam.setdefault(self._beam_size(demand, n_best), []).append(i)
-        for beam_size, these in sorted(by_beam.items()):
+            listed = bool(self.shortlist) and demand == Demand() and not self.forbidden
+            alike.setdefault((self._beam_size(demand, n_best), listed), []).append(i)
+        for (beam_size, listed), these in sorted(alike.items()):
             # Many short sentences are few source tokens, but each of their beams is a row of the whole vocabulary.
             rows = max(1, MAX_SCORES // (beam_size * self.tokenizer.target_vocab_size))
             rows = min(rows, self.batch_size or rows)
             lengths = [len(sources[i]) for i in these]
-            waiting = not self.shortlist and self.decode.search == "beam"
+            waiting = not listed and self.decode.search == "beam"
             for group, at_once in queues(lengths, self.decode.batch_tokens, rows, waiting):
                 chosen = [these[i] for i in group]
                 part = [(sources[i], demands[i]) for i in chosen]
@@ -249,9 +252,12 @@ def target_pieces(tokenizer: Tokenizer) -> Pieces:
     """Returns the tokens of a tokenizer's target side as text, spaces included; special ones are empty."""
     (found,) = tokenizer.target_pieces([np.arange(tokenizer.target_vocab_size)])
     silent = {EOS, *tokenizer.unspoken}
-    # A byte is a part of a letter.
-    texts = ["x" if piece.startswith("<0x") and len(piece) == 6 else piece.replace("\u2581", " ") for piece in found]
-    # So, for all that is known, is what has no token of its own.
+    bytes_of = [re.fullmatch("<0x([0-9A-F]{2})>", piece) for piece in found]
+    texts = [
+        byte_text(int(of[1], 16)) if of else piece.replace("\u2581", " ")
+        for of, piece in zip(bytes_of, found, strict=True)
+    ]
+    # What has no token of its own is a letter for all that is known.
     return Pieces(["x" if i == UNK else "" if i in silent else text for i, text in enumerate(texts)])
 
 

@@ -63,7 +63,8 @@ class Translation:
         searched: the best translation of each part; none for a blank line.
         calibrated: whether the model tells a confidence.
         confidence: which quality, from 0 to 1, is expected of the best translation: chrF / 100, unless the model was
-            calibrated otherwise; None for a blank line, and if the model is not calibrated.
+            calibrated otherwise; None for a blank line, one that was steered or tried again, and if the model is not
+            calibrated.
     """
 
     text: str

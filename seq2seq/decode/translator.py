@@ -1,8 +1,11 @@
 """Raw text in, raw text out: one translation for each line, whatever the line holds."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,9 +13,10 @@ import numpy as np
 
 from seq2seq.config import DecodeSettings
 from seq2seq.decode.beams import Hypothesis
-from seq2seq.decode.confidence import confidence_of
+from seq2seq.decode.confidence import confidence_of, doubt
 from seq2seq.decode.constraints import Demand
 from seq2seq.decode.context import Passage, encode, last, passages
+from seq2seq.decode.forbidden import stands_in
 from seq2seq.decode.guard import Guard, second_try
 from seq2seq.decode.mbr import choose, posterior
 from seq2seq.decode.searcher import Found, Searcher
@@ -23,7 +27,7 @@ from seq2seq.memory import release_freed_memory
 from seq2seq.model.device import choose_device
 from seq2seq.model.folder import TrainedModel, find_model, load_model
 from seq2seq.text.ids import EOS, Ids
-from seq2seq.text.lines import in_chunks, is_blank
+from seq2seq.text.lines import encodable, in_chunks, is_blank
 from seq2seq.text.sentences import split_sentences
 
 STREAM_LINES = 4096  # lines of a stream that are sorted by length together
@@ -59,8 +63,8 @@ class Translator:
 
     Attributes:
         context: lines in front of a line that it is translated with, if they are of the same document.
-        calibration: by which translations get a confidence: that of the model, if it was made for the language and no
-            other model translates with it.
+        calibration: by which translations get a confidence: that of the model, if it holds for how is translated.
+        doubt: why it does not hold; empty if it does, and if there is none.
         tell: is called now and then with the share of the present lines, from 0 to 1, whose search has ended.
 
     Raises:
@@ -91,9 +95,9 @@ class Translator:
         if steering.is_needed and (self.decode.search == "sampling" or self.decode.beam_groups > 1):
             raise Seq2SeqError("a glossary, forbidden words and text to keep need plain beam search")
         own = trained.calibration
-        holds = own is not None and not others and own.about.get("target_language") == self.language
-        self.calibration = own if holds else None
-        self.searcher = Searcher([trained, *others], batch_size, steering.forbidden_words, seed)
+        self.doubt = doubt(own, self.language, self.decode, 1 + len(others)) if own else ""
+        self.calibration = None if self.doubt else own
+        self.searcher = Searcher([trained, *others], batch_size, steering.forbidden, seed)
         self.guard = None
         if guard:
             same = self.language == self.source_language
@@ -102,7 +106,10 @@ class Translator:
     @property
     def most(self) -> int:
         """Translations of a line that are looked at, which is the most that can be asked for."""
-        return self.decode.candidates if self.decode.search == "sampling" else self.decode.beam_size
+        decode = self.decode
+        if decode.search == "sampling":
+            return decode.candidates
+        return decode.beam_size if decode.mbr == "none" else min(decode.candidates, decode.beam_size)
 
     @cached_property
     def _second(self) -> Searcher:
@@ -190,9 +197,14 @@ class Translator:
     def translate_each(
         self, lines: Sequence[str], n_best: int = 1, before: Sequence[str] = (), prefixes: Sequence[str] = ()
     ) -> list[Translation]:
-        """Returns what `translate_all` does, but a line that cannot be translated is empty and says why."""
-        # Lone surrogates have no bytes.
-        before, lines = ([line.encode("utf-8", "replace").decode("utf-8") for line in part] for part in (before, lines))
+        """Returns what `translate_all` does, but a line that cannot be translated is empty and says why.
+
+        Raises:
+            Seq2SeqError: there are prefixes, and translations are drawn.
+        """
+        if any(prefixes) and self.decode.search == "sampling":
+            raise Seq2SeqError("prefixes need beam search: what is drawn begins as it likes")
+        before, lines = (list(map(encodable, part)) for part in (before, lines))
         found_rows = passages(lines, before, self.context)
         rows = [_Row(*each) for each in zip(found_rows, prefixes or [""] * len(lines), strict=True)]
         unique = list(dict.fromkeys(row for row in rows if not is_blank(row.passage.line)))
@@ -205,8 +217,10 @@ class Translator:
             found = self.guard.guarded(
                 lines, found, lambda wrong: self._search(self._second, [parts[i] for i in wrong], n_best)
             )
-        translations = {row: self._trusted(one) for row, one in zip(unique, found, strict=True)}
-        blank = self._trusted(BLANK)
+        translations = {
+            row: self._trusted(*each) for row, each in zip(unique, zip(found, parts, strict=True), strict=True)
+        }
+        blank = self._trusted(BLANK, ())
         return [translations.get(row, blank) for row in rows]
 
     def _search(self, searcher: Searcher, lines: Sequence[Sequence[_Part]], n_best: int) -> list[Translation]:
@@ -214,9 +228,9 @@ class Translator:
         parts = [part for of_line in lines for part in of_line]
         n_hypotheses, decode = n_best, searcher.decode
         if decode.mbr != "none":
-            n_hypotheses = decode.candidates
-            if decode.search == "beam":
-                n_hypotheses = min(decode.candidates, decode.beam_size)
+            n_hypotheses = self.most
+        elif searcher is not self.searcher:  # there may have been more samples than there are beams
+            n_hypotheses = min(n_best, decode.beam_size)
         hypotheses = searcher.search([part.ids for part in parts], [part.demand for part in parts], n_hypotheses)
         found = iter(hypotheses)
         return [self._join(searcher, of_line, [next(found) for _ in of_line], n_best) for of_line in lines]
@@ -226,43 +240,38 @@ class Translator:
         line = row.passage.line
         if len(ids) <= self.trained.max_source_length:
             return [_Part(ids, self._demand(self.steering.wishes(line), row.prefix))]
-        parts, prefix = [], row.prefix
-        for text, cut in self._sentences(line, ids):
-            for part, wishes in zip(cut, self._shared_out(text, cut), strict=True):
-                parts.append(_Part(part, self._demand(wishes, prefix)))
-                prefix = ""
-        return parts
+        parts = self._parts(line, ids)
+        wishes: list[list[Wish]] = [[] for _ in parts]
+        for start, _, wish in self.steering.places(line):
+            wishes[max(0, bisect_right(parts, start, key=itemgetter(0)) - 1)].append(wish)
+        prefixes = [row.prefix] + [""] * (len(parts) - 1)
+        return [
+            _Part(part, self._demand(asked, prefix))
+            for (_, part), asked, prefix in zip(parts, wishes, prefixes, strict=True)
+        ]
 
-    def _parts(self, line: str, ids: Ids) -> list[Ids]:
-        """Returns the ids of a line, in several parts if it is longer than what the model has seen."""
-        if len(ids) <= self.trained.max_source_length:
-            return [ids]
-        return [part for _, parts in self._sentences(line, ids) for part in parts]
+    def _parts(self, line: str, ids: Ids) -> list[tuple[float, Ids]]:
+        """Returns the ids of the parts of a line, and at which of its characters each begins.
 
-    def _sentences(self, line: str, ids: Ids) -> list[tuple[str, list[Ids]]]:
-        """Returns the sentences of a line with the ids of the parts of each."""
-        sentences = [text.strip() for text in split_sentences(line, self.source_language) if not is_blank(text)]
-        encoded = self.tokenizer.encode_source(sentences, self.language)
-        bare = self.tokenizer.tag_length + 1  # tokens of a source without text
-        found = [(text, self._cut(row)) for text, row in zip(sentences, encoded, strict=True) if len(row) > bare]
-        return found or [(line, [np.append(ids[: bare - 1], ids[-1:])])]
+        Where exactly a sentence is cut in the text is not known: an unknown token may stand for several characters.
+        """
+        texts = split_sentences(line, self.source_language)
+        starts = accumulate(map(len, texts), initial=0)
+        encoded = self.tokenizer.encode_source([text.strip() for text in texts], self.language)
+        tag, found = self.tokenizer.tag_length, list[tuple[float, Ids]]()
+        for start, text, row in zip(starts, texts, encoded, strict=False):
+            if len(row) <= tag + 1:  # no text
+                continue
+            cut = self._cut(row)
+            pieces = self.tokenizer.source_pieces([part[tag:-1] for part in cut])
+            lengths = [sum(map(len, of_part)) for of_part in pieces]
+            ends = accumulate(lengths, initial=0)
+            found += [(start + len(text) * end / sum(lengths), part) for end, part in zip(ends, cut, strict=False)]
+        return found or [(0, np.append(ids[:tag], ids[-1:]))]
 
     def _demand(self, wishes: Sequence[Wish], prefix: str) -> Demand:
         """Returns what is asked of the translation of a text."""
-        return self._phrases.demand(wishes, prefix) if wishes or prefix else PLAIN_DEMAND
-
-    def _shared_out(self, text: str, parts: Sequence[Ids]) -> list[list[Wish]]:
-        """Returns what is asked of the parts of a sentence: each wish of the part that its place falls into.
-
-        Where exactly a part ends in the text is not known: an unknown token may stand for several characters.
-        """
-        pieces = self.tokenizer.source_pieces([part[self.tokenizer.tag_length : -1] for part in parts])
-        ends = np.cumsum([sum(map(len, of_part)) for of_part in pieces])
-        found: list[list[Wish]] = [[] for _ in parts]
-        for start, _, wish in self.steering.places(text):
-            place = int(np.searchsorted(ends, start / len(text) * ends[-1], side="right"))
-            found[min(place, len(parts) - 1)].append(wish)
-        return found
+        return self._phrases.demand(wishes, prefix) if wishes or not is_blank(prefix) else PLAIN_DEMAND
 
     def _cut(self, ids: Ids) -> list[Ids]:
         """Cuts a sentence without ends that is still too long, between words if it can."""
@@ -291,25 +300,28 @@ class Translator:
             truncated = chosen[0][0][1].truncated
             return Translation(candidates[0].text, candidates[:n_best], truncated=truncated, searched=searched)
         text = " ".join(candidate.text for candidate, _ in best if candidate.text)
+        if stands_in(text, self.steering.forbidden):  # across the end of a part
+            return Translation("", [], len(found), error=Seq2SeqError("its parts together hold what is forbidden"))
         tokens = [token for _, hypothesis in best for token in hypothesis.tokens]
         log_prob = sum(hypothesis.log_prob for _, hypothesis in best)
         score = log_prob / searcher.penalty(len(tokens) + len(best))
         truncated = any(hypothesis.truncated for _, hypothesis in best)
         return Translation(text, [Candidate(text, score, log_prob, tokens)], len(parts), truncated, searched=searched)
 
-    def _trusted(self, translation: Translation) -> Translation:
-        """Adds the confidence, if the model is calibrated."""
+    def _trusted(self, translation: Translation, parts: Sequence[_Part]) -> Translation:
+        """Adds the confidence, if the model is calibrated: none where something was asked, or search tried again."""
         if self.calibration is None:
             return translation
-        searched = translation.searched
-        value = confidence_of(self.calibration, self.tokenizer, searched) if searched else None
+        searched, value = translation.searched, None
+        if searched and not translation.retried and all(part.demand == PLAIN_DEMAND for part in parts):
+            value = confidence_of(self.calibration, self.tokenizer, searched)
         return replace(translation, calibrated=True, confidence=value)
 
     def _candidates(
         self, decode: DecodeSettings, part: _Part, hypotheses: Sequence[Hypothesis]
     ) -> list[tuple[Candidate, Hypothesis]]:
         """Returns hypotheses as text, the best first."""
-        if part.demand.phrases:
+        if part.demand != PLAIN_DEMAND:
             texts = [self._phrases.text(hypothesis.tokens, part.demand) for hypothesis in hypotheses]
         else:
             texts = self.tokenizer.decode_target([hypothesis.tokens for hypothesis in hypotheses])

@@ -53,6 +53,7 @@ function drawOverview() {
       const values = weights(i, j);
       canvas.width = kind.columns.length;
       canvas.height = kind.rows.length;
+      canvas.className = Math.max(canvas.width, canvas.height) > 64 ? "fine" : "";
       paint(canvas, values);
       button.type = "button";
       button.dataset.head = `${i} ${j}`;
@@ -103,8 +104,6 @@ function drawMap() {
       cell.style.backgroundColor = `rgb(${red} ${green} ${blue})`;
       cell.style.color = 0.299 * red + 0.587 * green + 0.114 * blue > 140 ? "#111" : "#fff";
       if (value >= 0.05) cell.textContent = Math.round(100 * value);
-      cell.addEventListener("pointerenter", () => read(i, j));
-      cell.addEventListener("click", () => read(i, j));
       return cell;
     });
   });
@@ -126,6 +125,14 @@ function read(i, j) {
   });
   byId("readout").replaceChildren(strong, " of what ", words[0], ` (${i + 1}) takes comes from `, words[1], ` (${j + 1})`);
 }
+
+/* One listener for all cells, of which there may be tens of thousands. */
+function point(event) {
+  const cell = event.target.closest("tbody td");
+  if (cell) read(cell.parentNode.sectionRowIndex, cell.cellIndex - 1);
+}
+byId("map").addEventListener("pointerover", point);
+byId("map").addEventListener("click", point);
 
 byId("map").addEventListener("keydown", event => {
   const last = [kind.rows.length - 1, kind.columns.length - 1], [i, j] = at;

@@ -23,7 +23,8 @@ from seq2seq.evaluate.page import render_page
 from seq2seq.evaluate.reliability import reliability_svg
 from seq2seq.files import add_file
 from seq2seq.model.calibration import CALIBRATION
-from seq2seq.model.folder import find_model, lock_of_run
+from seq2seq.model.device import choose_device
+from seq2seq.model.folder import find_model, load_model, lock_of_run
 from seq2seq.text.corpora import aligned_lines
 from seq2seq.text.lines import is_blank
 
@@ -37,12 +38,14 @@ class Measured:
         qualities: of each, 0 to 1: its chrF / 100.
         cross_validated: whether they are of the text that the model's calibration is fitted on.
         left_out: lines that were not counted: blank ones, and those that were split.
+        doubt: why the model's calibration does not hold for how was translated; empty if it does.
     """
 
     confidences: list[float]
     qualities: list[float]
     cross_validated: bool
     left_out: int
+    doubt: str = ""
 
     @property
     def bins(self) -> list[Bin]:
@@ -54,13 +57,13 @@ class Measured:
         """What was measured, by name."""
         how = "cross-validated" if self.cross_validated else "by the model's calibration"
         error, rank = calibration_error(self.confidences, self.qualities), spearman(self.confidences, self.qualities)
-        means = (f"{float(np.mean(values)):.4f}" for values in (self.confidences, self.qualities))
         return {
             "translations": f"{len(self.qualities):,} ({self.left_out:,} lines left out)",
             "expected calibration error": f"{error:.4f} ({how})",
             "rank correlation with chrF": f"{rank:.3f} (Spearman)",
-            "mean confidence": next(means),
-            "mean chrF / 100": next(means),
+            "mean confidence": f"{np.mean(self.confidences):.4f}",
+            "mean chrF / 100": f"{np.mean(self.qualities):.4f}",
+            **({"note": self.doubt} if self.doubt else {}),
         }
 
 
@@ -90,7 +93,11 @@ def calibrate(
 
 
 def _calibrate(folder: Path, source: Path, reference: Path, device: str, options: Mapping[str, Any]) -> Measured:
-    translator = Translator.load(folder, device, **options)
+    decode = dict(options)
+    language, seed = decode.pop("target_language", None), decode.pop("seed", None)
+    trained = load_model(folder, choose_device(device), decode, calibrated=False)  # one of which nothing can be made
+    trained.prepare()
+    translator = Translator(trained, target_language=language, seed=seed)
     features, qualities, left_out = _translate(translator, source, reference)
     about = {
         "target_language": translator.language,
@@ -108,13 +115,13 @@ def _calibrate(folder: Path, source: Path, reference: Path, device: str, options
 
 
 def _measure(translator: Translator, source: Path, reference: Path) -> Measured:
-    calibration = translator.calibration
-    if calibration is None:
+    calibration = translator.trained.calibration
+    if calibration is None or calibration.about.get("target_language") != translator.language:
         raise ModelError(
             f"the model is not calibrated for {translator.language}; seq2seq-calibrate without --check does that"
         )
     features, qualities, left_out = _translate(translator, source, reference)
-    return Measured([calibration(one) for one in features], qualities, False, left_out)
+    return Measured([calibration(one) for one in features], qualities, False, left_out, translator.doubt)
 
 
 def _translate(

@@ -12,7 +12,8 @@ MOST_POINTS = 1000  # of a line
 MOST_ROWS = 240  # values to point at, and rows of the table
 MOST_TICKS = 6
 STYLES = 6  # in page.css
-LOG_FROM = 20.0  # times that the highest value is the lowest, from which a logarithmic axis shows more
+DENSE = 300  # points, from which a thinner line shows more
+LOG_FROM = 5.0  # times that the highest value is the lowest, from which a logarithmic axis shows more
 
 Point = tuple[float, float | None]
 
@@ -36,11 +37,12 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point that is told of: where it lies, and what it is."""
+    """A point that is told of: where it lies, what it is, and whether its text stands below, away from the curve."""
 
     x: float
     y: float
     text: str
+    below: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Line:
     style: int
     path: str
     dots: list[tuple[str, str]]
+    is_dense: bool
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Chart:
         y_ticks: place and text.
         rows: values at up to `MOST_ROWS` places.
         left: where the plot begins.
-        mark: place of a point that is told of, its text, and where this is anchored.
+        mark: place of a point that is told of, its text, the height of this, and where it is anchored.
         x_name: what x is.
     """
 
@@ -92,7 +95,7 @@ class Chart:
     y_ticks: list[tuple[str, str]]
     rows: list[Row]
     left: str
-    mark: tuple[str, str, str, str] | None = None
+    mark: tuple[str, str, str, str, str] | None = None
     x_name: str = "step"
     width: int = WIDTH
     height: int = HEIGHT
@@ -232,7 +235,7 @@ def _line(series: Series, x_axis: _Axis, y_axis: _Axis) -> Line:
         else:
             parts.append(("L" if pen_down else "M") + " ".join(place))
         pen_down = not series.dots
-    return Line(series.name, series.style % STYLES, "".join(parts), dots)
+    return Line(series.name, series.style % STYLES, "".join(parts), dots, len(points) > DENSE)
 
 
 def _rows(series: Sequence[Series], axis: _Axis, x_name: str) -> list[Row]:
@@ -261,10 +264,12 @@ def _value(values: dict[float, float | None], x: float) -> str:
     return "not a number" if value is None else number(value)
 
 
-def _mark(mark: Mark, x_axis: _Axis, y_axis: _Axis) -> tuple[str, str, str, str]:
+def _mark(mark: Mark, x_axis: _Axis, y_axis: _Axis) -> tuple[str, str, str, str, str]:
     x, y = x_axis.place(mark.x), y_axis.place(mark.y)
     anchor = "end" if x > (x_axis.start + x_axis.end) / 2 else "start"
-    return f"{x:.1f}", f"{y:.1f}", mark.text, anchor
+    above, below = y - 12, y + 20
+    height = below if above < TOP or (mark.below and below < HEIGHT - BELOW) else above
+    return f"{x:.1f}", f"{y:.1f}", mark.text, f"{height:.1f}", anchor
 
 
 def _summary(title: str, series: Sequence[Series], mark: Mark | None, x_name: str) -> str:

@@ -48,8 +48,8 @@ def named_map(
 
 def labels(pieces: Sequence[str], most: int) -> list[str]:
     """Returns pieces as people read them, `most` of them, and an ellipsis for those that are not shown."""
-    # SentencePiece writes a space as U+2581; where a piece is nothing else it must still be seen.
-    shown = [piece.replace("\u2581", " ").strip() or "_" for piece in pieces[:most]]
+    # SentencePiece writes a space as U+2581; where a piece is nothing else, or a line break, it must still be seen.
+    shown = [piece.replace("\n", "\\n").replace("\u2581", " ").strip() or "_" for piece in pieces[:most]]
     if installed_font() is None:
         decomposed = (unicodedata.normalize("NFKD", label.translate(LIKE_ASCII)) for label in shown)
         shown = ["".join(char for char in label if not unicodedata.combining(char)) for label in decomposed]

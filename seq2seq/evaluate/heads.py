@@ -11,14 +11,16 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from seq2seq.decode.attention import attention_of_pairs, attention_of_text
+from seq2seq.decode.context import encode, passages
 from seq2seq.decode.translator import Translator
 from seq2seq.errors import Seq2SeqError
 from seq2seq.evaluate import drawing
 from seq2seq.evaluate.drawing import FONT, GAP
 from seq2seq.evaluate.page import render_page
 from seq2seq.model.folder import TrainedGPT, TrainedModel
-from seq2seq.text.ids import BOS, EOS, Ids
-from seq2seq.text.lines import is_blank
+from seq2seq.text.ids import BOS, EOS, SPECIAL_IDS, Ids
+from seq2seq.text.lines import encodable, is_blank
+from seq2seq.text.tokenizer import Tokenizer
 
 MOST_TOKENS = 200  # of a side that is shown
 MOST_PIXELS = 2**25  # of a picture whose rows and columns have names
@@ -57,7 +59,9 @@ class Attentions:
     kinds: list[HeadMaps]
 
 
-def look_at_pair(trained: TrainedModel, source: str, target: str | None, language: str | None = None) -> Attentions:
+def look_at_pair(
+    trained: TrainedModel, source: str, target: str | None, language: str | None = None, before: Sequence[str] = ()
+) -> Attentions:
     """Returns all attention weights of a sentence pair.
 
     Args:
@@ -65,23 +69,35 @@ def look_at_pair(trained: TrainedModel, source: str, target: str | None, languag
         source: text.
         target: its translation; None: the model's own.
         language: of the translation, see `Translator`.
+        before: sentences in front of the source, for a model with context.
 
     Raises:
-        Seq2SeqError: the source is blank or too long.
+        Seq2SeqError: a side is blank or too long; or there are sentences before, but the model has no context.
     """
     translator = Translator(trained, target_language=language)
     tokenizer = trained.tokenizer
-    src = tokenizer.encode_source([source], translator.language)[0]
-    _refuse("the source", source, src)
+    if before and not translator.context:
+        raise Seq2SeqError("the model was trained without context: there can be no sentences before")
+    source, *before = map(encodable, (source, *before))
+    (passage,) = passages([source], before, translator.context)
+    (src,) = encode(trained, [passage], translator.language)
+    _check("the source", source, src)
+    texts = {"Before": " ".join(passage.context)} if before else {}
+    texts["Source"] = source
     if target is None:
-        (found,) = translator.translate_all([source])
+        (found,) = translator.translate_all([source], before=before)
         if found.parts > 1 or not found.candidates:
-            raise Seq2SeqError("the source is longer than what the model translates at once: give a shorter one")
-        target, tgt = found.text, np.array([*found.candidates[0].tokens, EOS])
-        texts = {"Source": source, "Translation": target}
+            raise Seq2SeqError(
+                "the source is longer than what the model translates at once: give a shorter one, or its translation"
+            )
+        tgt = np.array([*found.candidates[0].tokens, EOS])
+        texts["Translation"] = found.text
+        _check_length("the translation", tgt)
     else:
-        tgt, texts = tokenizer.encode_target([target])[0], {"Source": source, "Target (given)": target}
-    _refuse("the target", "given", tgt)
+        target = encodable(target)
+        (tgt,) = tokenizer.encode_target([target])
+        texts["Target (given)"] = target
+        _check("the target", target, tgt)
     (weights,) = attention_of_pairs(trained, [src], [tgt])
     sources, written = tokenizer.source_pieces([src])[0], tokenizer.target_pieces([tgt])[0]
     read = tokenizer.target_pieces([np.array([BOS, *tgt[:-1]])])[0]
@@ -104,22 +120,39 @@ def look_at_text(trained: TrainedGPT, text: str) -> Attentions:
     Raises:
         Seq2SeqError: the text is empty or too long.
     """
+    text = encodable(text)
     ids = np.roll(trained.tokenizer.encode_texts([text])[0], 1)  # its end becomes what stands in front of it
     context = trained.settings.model.context
-    _refuse("the text", text, ids)
+    _check("the text", text, ids)
     if len(ids) > context:
         raise Seq2SeqError(
             f"the text has {len(ids)} tokens, and the model's window holds {context}: give a shorter one"
         )
-    pieces = trained.tokenizer.target_pieces([ids])[0]
+    pieces = names_of_tokens(trained.tokenizer, ids)
     note = "Row: the piece that was read last. Column: a piece that it looks at."
     weights = _array(attention_of_text(trained, ids.tolist()))
     return Attentions({"Text": text}, [HeadMaps("Self-attention", note, weights, pieces, pieces)])
 
 
-def _refuse(name: str, text: str, ids: Ids) -> None:
-    if not text or is_blank(text):
+def names_of_tokens(tokenizer: Tokenizer, ids: Ids) -> list[str]:
+    """Returns the tokens of a text as people read them: where bytes make a character, that instead of the piece."""
+    pieces = tokenizer.target_pieces([ids])[0]
+    texts = ["" if token in SPECIAL_IDS.values() else tokenizer.decode_text([token]) for token in ids.tolist()]
+    return [text if text and "\ufffd" not in text else piece for text, piece in zip(texts, pieces, strict=True)]
+
+
+def _check(name: str, text: str, ids: Ids) -> None:
+    """Refuses what cannot be looked at.
+
+    Raises:
+        Seq2SeqError: a text is blank or too long.
+    """
+    if is_blank(text):
         raise Seq2SeqError(f"{name} is blank: there is nothing to look at")
+    _check_length(name, ids)
+
+
+def _check_length(name: str, ids: Ids) -> None:
     if len(ids) > MOST_TOKENS:
         raise Seq2SeqError(f"{name} has {len(ids)} tokens; at most {MOST_TOKENS} can be shown: give a shorter one")
 

@@ -17,21 +17,20 @@ polyline { fill: none; stroke: var(--second); stroke-width: 2; stroke-linejoin: 
 """
 
 
-def reliability_svg(bins: Sequence[Bin], title: str, quality: str = "chrF / 100") -> str:
-    """Draws a reliability diagram: mean quality over mean confidence, and below it how many translations stand where.
+def reliability_svg(bins: Sequence[Bin], title: str) -> str:
+    """Draws a reliability diagram: mean chrF / 100 over mean confidence; below it how many translations stand where.
 
     Args:
         bins: at least one of them with a translation.
         title: text, shown above.
-        quality: what is expected, in words.
     """
     found = [one for one in bins if one.count]
     points = [(LEFT + SIDE * one.confidence, TOP + SIDE * (1 - one.quality), one) for one in found]
-    floor, tallest = TOP + SIDE + BELOW + 10, max(one.count for one in found)
+    floor, tallest = TOP + SIDE + BELOW + 20, max(one.count for one in found)
     summary = "; ".join(f"{one.confidence:.2f}: {one.quality:.2f} ({one.count:,})" for one in found)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + SIDE + 20} {floor + 50}" role="img" '
-        f'aria-label="{escape(title)}: mean {escape(quality)} for each mean confidence: {summary}">',
+        f'aria-label="{escape(title)}: mean chrF / 100 for each mean confidence: {summary}">',
         f"<style>{STYLE}</style>",
         f'<text class="title" x="{LEFT}" y="18">{escape(title)}</text>',
     ]
@@ -63,7 +62,7 @@ def reliability_svg(bins: Sequence[Bin], title: str, quality: str = "chrF / 100"
         f'<text x="{LEFT - 6}" y="{floor - BELOW + 8}" text-anchor="end">{tallest:,}</text>',
         f'<text x="{LEFT + SIDE / 2:g}" y="{floor + 40}" text-anchor="middle">confidence; bars: translations</text>',
         f'<text x="16" y="{middle:g}" text-anchor="middle" transform="rotate(-90 16 {middle:g})">'
-        f"mean {escape(quality)}</text>",
+        "mean chrF / 100</text>",
         "</svg>",
     ]
     return "\n".join(parts) + "\n"

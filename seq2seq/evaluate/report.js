@@ -103,23 +103,6 @@ addEventListener("hashchange", () => {
   else if (location.hash === ANCHOR) writeAddress();
 });
 
-for (const table of document.querySelectorAll("table.sortable")) {
-  const body = table.tBodies[0];
-  if (body.rows.length < 2) continue;
-  [...table.tHead.rows[0].cells].forEach((head, column) => {
-    const button = make("button", "", head.textContent);
-    button.type = "button";
-    head.replaceChildren(button);
-    button.addEventListener("click", () => {
-      const sign = head.ariaSort === "descending" ? 1 : -1;
-      for (const other of table.tHead.rows[0].cells) other.ariaSort = null;
-      head.ariaSort = sign === 1 ? "ascending" : "descending";
-      const value = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
-      body.append(...[...body.rows].sort((a, b) => sign * (Number(value(a)) - Number(value(b)) || value(a).localeCompare(value(b)))));
-    });
-  });
-}
-
 const closed = [];
 addEventListener("beforeprint", () => {
   for (const each of document.querySelectorAll("details:not([open])")) { each.open = true; closed.push(each); }

@@ -1,6 +1,5 @@
 """Run folders as they can be read at any time: running, finished, interrupted or failed; nothing of them is changed."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,9 +8,11 @@ from typing import Any, TypeGuard
 
 from seq2seq.config import AnyDataset, Settings, load_recipe
 from seq2seq.errors import DataError, RecipeError
+from seq2seq.evaluate.starts import Start, read_starts
 from seq2seq.files import parse_json, read_bytes, read_json
 
 LARGEST = 2**30  # bytes of metrics.jsonl or samples.jsonl
+LARGEST_NUMBER = 1e300  # sums and differences of which are finite
 DIVERGED = 5  # the exit code that status.json tells of a run that has diverged
 STATES = ("running", "finished", "interrupted", "failed")
 FILES = ("source", "target", "tsv", "jsonl", "text", "dataset")  # keys of a corpus that name it
@@ -87,7 +88,7 @@ class Run:
     recipe: str
     events: Sequence[Event]
     samples: Sequence[tuple[int, str, list[dict[str, str]]]] = ()
-    starts: Sequence[Mapping[str, Any]] = ()
+    starts: Sequence[Start] = ()
     faults: Sequence[str] = field(default=())
 
     @property
@@ -150,7 +151,7 @@ class Run:
         values = {key.removeprefix("test/"): value for key, value in self.status.items() if key.startswith("test/")}
         mean = f"mean of {len(names)} sets: " if len(names) > 1 else ""
         return [
-            SetScore(mean + ", ".join(names), key, float(value), NOT_KEPT, self._hash(" | ".join(names)))
+            SetScore(mean + ", ".join(names), key, float(value), NOT_KEPT, self.hashes(" | ".join(names)))
             for key, value in values.items()
             if is_number(value)
         ]
@@ -160,32 +161,29 @@ class Run:
             if not isinstance(one, Mapping) or not isinstance(one.get("metrics"), Mapping):
                 continue
             name = " ".join(str(one[key]) for key in ("name", "direction") if one.get(key))
-            digest = self._hash(str(one.get("name")))
+            digest = self.hashes(str(one.get("name")))
             for metric, row in one["metrics"].items():
                 if isinstance(row, Mapping) and is_number(row.get("score")):
                     signature = str(row.get("signature") or NOT_KEPT)
                     yield SetScore(name, str(metric).lower(), float(row["score"]), signature, digest)
 
     def _test_names(self) -> list[str]:
-        if self.settings is None:
-            return ["an unknown test set"]
-        root = Path(self.settings.data.root)
+        return self.names(self.settings.data.test_corpora) if self.settings else ["an unknown test set"]
+
+    def names(self, corpora: Sequence[object]) -> list[str]:
+        """Returns the files of corpora with the folder that the recipe has them in, or datasets."""
+        root = Path(self.settings.data.root if self.settings else "")
         return [
             name if isinstance(corpus, AnyDataset) else " | ".join(str(root / part) for part in name.split(" | "))
-            for corpus in self.settings.data.test_corpora
+            for corpus in corpora
             for name in [corpus_name(corpus)]
         ]
 
-    def _hash(self, name: str) -> str:
-        """Returns the hashes of the files that a test set is made of, as the last start has found them."""
-        rows = self.starts[-1].get("data") if self.starts else None
+    def hashes(self, name: str) -> str:
+        """Returns how the SHA-256 of each file of a name begins, as the last start has found them; empty if unknown."""
         parts = [part for files in name.split(" | ") for part in files.split(", ")]
-        found = {
-            str(row["file"]): str(row["sha256"])
-            for row in (rows if isinstance(rows, list) else [])
-            if isinstance(row, Mapping) and "file" in row and "sha256" in row
-        }
-        return " ".join(found[part][:16] for part in parts if part in found)
+        found = {source.name: source.sha256 for start in self.starts[-1:] for source in start.sources if source.sha256}
+        return " ".join(found[part][:16] for part in parts) if all(part in found for part in parts) else ""
 
 
 def read_run(path: Path) -> Run:
@@ -200,7 +198,7 @@ def read_run(path: Path) -> Run:
         raise DataError(f"{path}: not a run folder (no status.json, recipe.yaml or metrics.jsonl)")
     faults: list[str] = []
     status = _mapping(path / "status.json", faults)
-    starts = _mapping(path / "run.json", faults, must=False).get("starts", [])
+    starts = _mapping(path / "run.json", faults, must=False).get("starts")
     settings, text = _recipe(path / "recipe.yaml", faults)
     return Run(
         path,
@@ -209,14 +207,16 @@ def read_run(path: Path) -> Run:
         text,
         list(_events(path / "metrics.jsonl", faults)),
         list(_samples(path / "samples.jsonl", faults)),
-        [start for start in starts if isinstance(start, Mapping)] if isinstance(starts, list) else [],
+        read_starts(starts),
         faults,
     )
 
 
 def is_number(value: object) -> TypeGuard[float]:
     """Says whether a value is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < LARGEST_NUMBER  # not so of NaN
 
 
 def corpus_name(corpus: object) -> str:
@@ -294,7 +294,7 @@ def _rows(path: Path, faults: list[str]) -> Iterator[dict[str, Any]]:
 
 def _events(path: Path, faults: list[str]) -> Iterator[Event]:
     for row in _rows(path, faults):
-        event = {str(key): float(value) for key, value in row.items() if is_number(value) and abs(value) < 1e300}
+        event = {str(key): float(value) for key, value in row.items() if is_number(value)}
         if "step" in event:
             yield event
 

@@ -46,7 +46,7 @@ class Difference:
 
     @property
     def is_significant(self) -> bool:
-        """Whether both tests say that it is no accident; the low p-values that they give equal scores mean nothing."""
+        """Whether both tests say that it is no accident; they do so of equal systems too, whose samples are equal."""
         return self.value != 0 and max(self.bootstrap, self.randomisation) < LEVEL
 
     @property

@@ -4,9 +4,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from seq2seq.evaluate.errors import ERRORS
 from seq2seq.evaluate.evaluation import Evaluation
 from seq2seq.evaluate.metrics import Scores
 from seq2seq.evaluate.significance import LEVEL, SAMPLES, TRIALS, Difference, p_value, seed
+from seq2seq.evaluate.verdict import verdict
 
 NAME_WIDTH = 60  # of the first column of a text
 LESS_IS_BETTER = ("TER", "Perplexity")
@@ -51,12 +53,17 @@ def text(evaluation: Evaluation) -> str:
             parts.append(
                 f"loss   {system.loss:.4f} nats per token of the reference, perplexity {system.perplexity:.2f}"
             )
-        return "\n".join([*parts, "", _intervals()])
+        found = [f"{kind} {n:,}" for kind, (n,) in _errors(evaluation).items()]
+        return "\n".join([*parts, _intervals(), *([f"lines  with errors: {', '.join(found)}"] if found else [])])
     names = [name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + "…" for name in evaluation.names]
     rows = [[name, *(_text(cell) for cell in row)] for name, row in zip(names, score_cells(evaluation), strict=True)]
     table = _columns([["system", *score_heads(evaluation)], *rows])
     notes = [f"{score.name:<6} {score.signature}" for score in first.metrics] + [f"exact  {first.exact_note}"]
-    return "\n".join([*table, "", *_tests(evaluation, names), *notes, _intervals()])
+    parts = [*table, "", *_tests(evaluation, names), *verdict(evaluation), "", *notes, _intervals()]
+    if errors := _errors(evaluation):
+        counts = [[name, *map(str, row)] for name, row in zip(names, zip(*errors.values(), strict=True), strict=True)]
+        parts += ["", *_columns([["lines with", *errors], *counts])]
+    return "\n".join(parts)
 
 
 def markdown(evaluation: Evaluation) -> str:
@@ -176,6 +183,12 @@ def _tests(evaluation: Evaluation, names: Sequence[str]) -> list[str]:
         parts += [*_columns([head, *rows]), ""]
     told = "differences and their p-values by paired bootstrap and by approximate randomisation; "
     return [*parts, f"{told}*: both below {LEVEL:g}", ""]
+
+
+def _errors(evaluation: Evaluation) -> dict[str, list[int]]:
+    """Returns how many lines of each system have the errors that a program can see, by those that any has."""
+    counts = {kind.title.lower(): [len(found.get(kind.name, [])) for found in evaluation.errors] for kind in ERRORS}
+    return {kind: values for kind, values in counts.items() if any(values)}
 
 
 def _difference(found: Difference) -> str:

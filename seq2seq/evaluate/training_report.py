@@ -1,21 +1,18 @@
 """The report on a training: what a run folder says, as plain data, and one HTML file of it that needs nothing else."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import prod
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from seq2seq import __version__
-from seq2seq.config import TranslationSettings, settings_to_yaml, value_text
-from seq2seq.config.defaults import chosen
+from seq2seq.config import TranslationSettings, chosen_settings, settings_to_yaml, value_text
 from seq2seq.errors import Seq2SeqError
 from seq2seq.evaluate.charts import Chart, Mark, Series, draw
 from seq2seq.evaluate.page import render_page
-from seq2seq.evaluate.runs import Run, SetScore, corpus_name, duration, metric_name, score_text
+from seq2seq.evaluate.runs import LOWER, Run, SetScore, corpus_name, duration, metric_name, score_text
 from seq2seq.files import check_head, read_json, read_manifest
 
 AVERAGE = "average of the last checkpoints"
@@ -88,11 +85,6 @@ class TrainingReport:
     hashes: dict[str, str]
     created: str
 
-    @property
-    def last_start(self) -> Mapping[str, Any]:
-        """The newest entry of run.json."""
-        return self.run.starts[-1] if self.run.starts else {}
-
 
 def make_training_report(run: Run) -> TrainingReport:
     """Gathers what a report on a run shows."""
@@ -112,7 +104,7 @@ def make_training_report(run: Run) -> TrainingReport:
         left_out,
         _results(run),
         run.tests(),
-        [(key, value_text(value), default) for key, value, default in chosen(settings)] if settings else [],
+        [(key, value_text(value), default) for key, value, default in chosen_settings(settings)] if settings else [],
         settings_to_yaml(settings) if settings else run.recipe,
         files,
         hashes,
@@ -122,14 +114,9 @@ def make_training_report(run: Run) -> TrainingReport:
 
 def render_training_report(report: TrainingReport, command: str) -> str:
     """Returns the report as one HTML page; all text of users is escaped."""
-    return render_page("training.html", report=report, run=report.run, command=command, version=__version__,
-                       command_text=command_text, metric_name=metric_name)  # fmt: skip
-
-
-def command_text(start: Mapping[str, Any]) -> str:
-    """Returns the command line of a start as a shell reads it."""
-    command = start.get("command")
-    return shlex.join(map(str, command)) if isinstance(command, list) else ""
+    return render_page(
+        "training.html", report=report, run=report.run, command=command, version=__version__, metric_name=metric_name
+    )
 
 
 def _summary(run: Run) -> list[str]:
@@ -178,9 +165,7 @@ def _how_it_stands(run: Run) -> str:
         case "failed":
             return f"The run failed after step {run.step:,} on {time}: {error or 'status.json does not say why'}"
         case "running":
-            return (
-                f"The run is running, as its status.json says since {time}; what is known ends with step {run.step:,}."
-            )
+            return f"The run has been running since {time}, as status.json has it, and has come to step {run.step:,}."
     return "No status.json says how the run stands."
 
 
@@ -203,7 +188,6 @@ def _alarms(run: Run) -> Iterator[str]:
 
 def _facts(run: Run) -> dict[str, str]:
     facts = {"state": run.state, "steps": f"{run.step:,}"}
-    start = run.starts[-1] if run.starts else {}
     if run.settings:
         facts["steps"] += f" of at most {run.settings.train.max_steps:,}"
     if epochs := run.points("train/epoch"):
@@ -213,15 +197,15 @@ def _facts(run: Run) -> dict[str, str]:
         facts["speed"] = f"{median(speeds):,.0f} target tokens per second (median)"
     if n := _parameters(run.path / "best"):
         facts["parameters"] = f"{n:,}"
-    conditions = start.get("conditions")
-    if isinstance(conditions, Mapping):
+    if run.starts:
+        conditions = run.starts[-1].conditions
         told = [f"{key} {conditions[key]}" for key in ("precision", "threads") if key in conditions]
-        facts["computed on"] = ", ".join([str(start.get("device") or conditions.get("device")), *told])
+        facts["computed on"] = ", ".join([run.starts[-1].device, *told])
     if run.settings and run.settings.train.ema_decay:
         decay = run.settings.train.ema_decay
         facts["validated"] = f"the moving average of the weights (train.ema_decay {decay:g})"
     if run.starts:
-        facts["started"] = _time(run.starts[0].get("time"))
+        facts["started"] = _time(run.starts[0].time)
         facts["starts"] = f"{len(run.starts):,}"
     facts["status written"] = _time(run.status.get("time"))
     return facts
@@ -283,7 +267,7 @@ def _mark(run: Run, metric: str) -> Mark | None:
         return None
     value = best.values[metric]
     text = "best: " if metric == run.best_metric else "of the best model: "
-    return Mark(best.step, value, f"{text}{score_text(metric, value)}, step {best.step:,}")
+    return Mark(best.step, value, f"{text}{score_text(metric, value)}, step {best.step:,}", metric in LOWER)
 
 
 def _shown_samples(run: Run) -> tuple[list[tuple[int, str, list[dict[str, str]]]], int]:

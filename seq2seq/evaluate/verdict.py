@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from seq2seq.evaluate.evaluation import Evaluation
-from seq2seq.evaluate.significance import LEVEL, Difference, p_value
+from seq2seq.evaluate.significance import LEVEL, Difference
 
 
 def verdict(evaluation: Evaluation) -> list[str]:
@@ -74,4 +74,4 @@ def _against(evaluation: Evaluation, base: int) -> list[str]:
 def p_values(found: Difference) -> str:
     """Returns the p-values of both tests."""
     tests = ((found.bootstrap, "paired bootstrap"), (found.randomisation, "approximate randomisation"))
-    return ", ".join(f"p {p_value(p) if p < 0.001 else f'= {p_value(p)}'} by {test}" for p, test in tests)
+    return ", ".join(f"p {'< 0.001' if p < 0.001 else f'= {p:.3f}'} by {test}" for p, test in tests)

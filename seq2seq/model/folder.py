@@ -214,14 +214,17 @@ def save_model(folder: Path, trained: AnyTrained, weights: dict[str, Tensor] | N
 
 
 def load_model(
-    folder: Path, device: torch.device | None = None, decode: Mapping[str, Any] | None = None
+    folder: Path,
+    device: torch.device | None = None,
+    decode: Mapping[str, Any] | None = None,
+    calibrated: bool = True,
 ) -> TrainedModel:
     """Reads the folder of a translation model; see `load_any`.
 
     Raises:
         ModelError: it is a language model, or unusable.
     """
-    trained = load_any(folder, device, decode)
+    trained = load_any(folder, device, decode, calibrated)
     if not isinstance(trained, TrainedModel):
         raise ModelError(
             f"{folder}: is a language model, which continues text (seq2seq-generate) and does not translate"
@@ -242,7 +245,10 @@ def load_gpt(folder: Path, device: torch.device | None = None, decode: Mapping[s
 
 
 def load_any(
-    folder: Path, device: torch.device | None = None, decode: Mapping[str, Any] | None = None
+    folder: Path,
+    device: torch.device | None = None,
+    decode: Mapping[str, Any] | None = None,
+    calibrated: bool = True,
 ) -> TrainedModel | TrainedGPT:
     """Reads a model folder after checking every byte of it against its manifest.
 
@@ -250,6 +256,7 @@ def load_any(
         folder: the model folder.
         device: where the model shall be; None: the CPU.
         decode: decode settings that replace those of the recipe, such as `beam_size`.
+        calibrated: whether a calibration is read, too.
 
     Raises:
         ModelError: it is damaged, incomplete, or its parts do not belong together.
@@ -272,7 +279,7 @@ def load_any(
     model = build_model(settings, tokenizer)
     load_weights(model, folder / WEIGHTS)
     shortlist = Shortlist.load(folder, tokenizer) if SHORTLIST in names else None
-    calibration = Calibration.load(folder) if CALIBRATION in names else None
+    calibration = Calibration.load(folder) if calibrated and CALIBRATION in names else None
     longest = config.max_source_length
     return TrainedModel(model.to(device).eval(), tokenizer, settings, longest, shortlist, calibration)
 

@@ -66,7 +66,8 @@ def device_name(device: torch.device) -> str:
 def _versions() -> Iterator[tuple[str, str]]:
     for name in PACKAGES:
         try:
-            yield name, metadata.version(name)
+            # torch's metadata lack what it was built for.
+            yield name, torch.__version__ if name == "torch" else metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
 

@@ -421,8 +421,10 @@ def test_a_language_model_from_text_to_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "translate", "evaluate", "score", "generate", "average", "shortlist", "merge", "calibrate"]
-)
+    "command",
+    ["train", "translate", "evaluate", "score", "generate", "average", "shortlist", "merge", "calibrate", "inspect",
+     "attention", "report", "leaderboard"],
+)  # fmt: skip
 def test_help_is_quick(command: str) -> None:
     out = run(command, "--help")
     assert out.returncode == 0

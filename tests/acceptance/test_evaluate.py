@@ -60,13 +60,46 @@ def files(data: Path, *options: str) -> list[object]:
     return [data / part if (data / part).exists() else part for part in options]
 
 
-def test_one_system_prints_what_it_always_did(data: Path) -> None:
+def test_one_system_in_a_column(data: Path) -> None:
     out = run(*files(data, "--hypothesis", "out.de", "--reference", "test.de"))
     assert (out.returncode, out.stderr) == (0, "")
-    assert [line.split()[0] for line in out.stdout.splitlines()] == ["BLEU", "chrF", "TER", "exact"]
+    lines = out.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:6]] == ["BLEU", "chrF", "chrF++", "TER", "exact", "±"]
     record = json.loads(run(*files(data, "--hypothesis", "out.de", "--reference", "test.de", "--json")).stdout)
-    assert list(record) == ["system", "metrics", "exact", "lines", "warnings"]
     assert (record["system"], record["lines"]) == (str(data / "out.de"), 30)
+    for line, (name, metric) in zip(lines, record["metrics"].items(), strict=False):
+        assert line.split() == [
+            name,
+            f"{metric['score']:.2f}",
+            "±",
+            f"{metric['margin']:.2f}",
+            metric["signature"],
+        ]
+
+
+def test_systems_and_test_sets_by_name(data: Path, tmp_path: Path) -> None:
+    both = [
+        f"--testset=one={data / 'test.en'},{data / 'test.de'}",
+        f"--testset=two={data / 'test.en'},{data / 'test.de'},{data / 'other.de'}",
+    ]
+    given = f"--hypothesis=file={data / 'out.de'},{data / 'test.de'}"
+    page = tmp_path / "report.html"
+    out = run(f"greedy={data / 'run'},beam_size=1", f"beam={data / 'run'},beam_size=3", given, *both, "--report", page,
+              "--json")  # fmt: skip
+    assert out.returncode == 0, out.stderr
+    first, second = json.loads(out.stdout)["testsets"]
+    assert (first["test"]["title"], second["test"]["title"]) == ("one", "two")
+    assert [system["system"] for system in second["systems"]] == ["greedy", "beam", "file"]
+    assert second["systems"][2]["exact"] == 1 > first["systems"][2]["exact"]
+    assert {s["metrics"]["TER"]["signature"].split("|")[0] for s in second["systems"]} == {"nrefs:2"}
+    assert all(system["loss"] > 0 for system in first["systems"][:2]) and "loss" not in first["systems"][2]
+    sides = files(data, "--source", "test.en", "--reference", "test.de")
+    alone = json.loads(run(data / "run", *sides, "--beam-size", 3, "--json").stdout)
+    assert alone["metrics"] == first["systems"][1]["metrics"]
+    assert "greedy" in page.read_text()
+    for form, mark in (("markdown", "| greedy |"), ("latex", "greedy &"), ("text", "one, 30 lines")):
+        told = run(f"greedy={data / 'run'},beam_size=1", given, *both, "--format", form).stdout
+        assert mark in told and told.count("nrefs:2|") == 4 == told.count("nrefs:1|")
 
 
 def test_models_and_files_together(data: Path, tmp_path: Path) -> None:
@@ -85,10 +118,13 @@ def test_models_and_files_together(data: Path, tmp_path: Path) -> None:
 def test_table_of_several_systems(data: Path) -> None:
     options = files(data, "--hypothesis", "out.de", "--hypothesis", "test.de", "--reference", "test.de")
     lines = run(*options).stdout.splitlines()
-    assert lines[0].split() == ["system", "BLEU", "chrF", "TER", "exact"]
+    assert lines[0].split() == ["system", "BLEU", "chrF", "chrF++", "TER", "exact"]
     assert [line.split()[0] for line in lines[1:3]] == [str(data / "out.de"), str(data / "test.de")]
-    assert lines[2].split()[1:] == ["100.00", "100.00", "0.00", "100.00"]
-    assert [line.split()[1].startswith("nrefs:1|") for line in lines[4:7]] == [True] * 3
+    perfect = ["100.00", "±", "0.00"]
+    assert lines[2].split()[1:] == [*perfect, *perfect, *perfect, "0.00", "±", "0.00", "100.00"]
+    assert sum("nrefs:1|" in line for line in lines) == 4
+    assert any(line.startswith("against ") for line in lines)
+    assert any(line.startswith(f"{data / 'test.de'} has the highest BLEU, 100.0") for line in lines)
 
 
 def test_warnings_stand_on_stderr_in_json_and_in_the_report(data: Path, tmp_path: Path) -> None:
@@ -138,8 +174,8 @@ def test_report_tells_how_to_repeat_a_models_scores(data: Path, tmp_path: Path) 
         f"--beam-size 1 --threads 1 --report {page}",
     ):
         assert part in html
-    for line in out.stdout.splitlines()[:3]:
-        assert all(part in html for part in line.split()[1:])
+    for line in out.stdout.splitlines()[:4]:
+        assert line.split()[-1] in html
 
 
 def test_set_by_name_from_sacrebleus_cache(data: Path, tmp_path: Path) -> None:
@@ -180,7 +216,7 @@ def test_set_that_cannot_be_downloaded(data: Path, tmp_path: Path) -> None:
     [
         (["--reference", "test.de"], "give either MODEL and --source, or --hypothesis"),
         (["model", "--reference", "test.de"], "give either MODEL and --source, or --hypothesis"),
-        (["--hypothesis", "out.de"], "give --reference, or --testset and --langpair"),
+        (["--hypothesis", "out.de"], "give --reference, or --testset"),
         (["--hypothesis", "out.de", "--testset", "wmt14"], "--testset needs --langpair"),
         (["--hypothesis", "out.de", "--reference", "test.de", "--langpair", "de"], "must be two languages"),
         (
@@ -193,8 +229,13 @@ def test_set_that_cannot_be_downloaded(data: Path, tmp_path: Path) -> None:
         (["--hypothesis", "out.de", "--reference", "test.de", "--output", "x"], "go with MODEL"),
         (
             ["model", "run", "--source", "test.en", "--reference", "test.de", "--output", "x"],
-            "--output takes the translations of one MODEL, not of 2",
+            "--output takes the translations of one MODEL and test set, not of 2",
         ),
+        (["--hypothesis", "out.de", "--hypothesis", "out.de", "--reference", "test.de"], "two systems are called "),
+        (["--hypothesis", "a=x,y", "--reference", "test.de"], "2 files for 1 test set; give one for each"),
+        (["--hypothesis", "out.de", "--testset", "a=x"], "NAME=SOURCE,REFERENCE"),
+        (["a=model,beam_size", "--source", "test.en", "--reference", "test.de"], "is not KEY=VALUE"),
+        (["--hypothesis", "out.de", "--reference", "test.de", "--comet"], "COMET"),
         (["--hypothesis", "out.de", "--reference", "test.de", "--report", "/no/x.html"], "/no/x.html: its folder"),
         (["--hypothesis", "out.de", "--reference", "test.de", "--train", "nowhere"], "nowhere: cannot be read"),
         (["--hypothesis", "out.de", "--reference", "test.de", "--reference", "short.de"], "short.de has 29 lines and "),
@@ -207,6 +248,16 @@ def test_errors_say_what_to_do(data: Path, options: list[str], message: str) -> 
     assert message in out.stderr
     assert (out.returncode, out.stdout) == (2, "")
     assert "Traceback" not in out.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"), [("beams=3", "did you mean"), ("beam_size=0", "beam_size"), ("beam_size=x", "beam_size")]
+)
+def test_settings_of_a_model_are_checked_like_a_recipes(data: Path, setting: str, message: str) -> None:
+    sides = files(data, "--source", "test.en", "--reference", "test.de")
+    out = run(f"mine={data / 'model'},{setting}", *sides)
+    assert (out.returncode, out.stdout) == (2, "")
+    assert message in out.stderr and "Traceback" not in out.stderr
 
 
 def test_a_missing_model_is_found_before_the_first_one_translates(data: Path, tmp_path: Path) -> None:

@@ -270,8 +270,8 @@ def texts(task: LanguageModelTask, ids: list[int]) -> list[str]:
     [
         ("x", b"fine\nbad \xff\n", "x:2: byte 5 of the line .0xff. is not UTF-8"),
         ("x", UTF16, "x: is UTF-16"),
-        ("x.gz", gzip.compress(TEXT.encode() * 9)[:-9], "x.gz: cannot be read: the file is truncated"),
-        ("x.txt", gzip.compress(b"text"), r"x.txt: is compressed by gzip: decompress it, or name it \*.gz"),
+        ("x.gz", gzip.compress(TEXT.encode() * 9, mtime=0)[:-9], "x.gz: cannot be read: the file is truncated"),
+        ("x.txt", gzip.compress(b"text", mtime=0), r"x.txt: is compressed by gzip: decompress it, or name it \*.gz"),
     ],
 )
 @pytest.mark.parametrize("documents", ["file", "lines"])
@@ -297,8 +297,12 @@ def run(command: Any, *arguments: object, stdin: bytes = b"") -> Result:
 FAULTY = {
     "utf8": ("f.txt", b"fine\nbad \xff\n", "f.txt:2: byte 5 of the line (0xff) is not UTF-8"),
     "utf16": ("f.txt", UTF16, "f.txt: is UTF-16"),
-    "torn": ("f.gz", gzip.compress(b"line\n" * 99)[:-9], "f.gz: cannot be read: the file is truncated"),
-    "named": ("f.txt", gzip.compress(b"text\n"), "f.txt: is compressed by gzip: decompress it, or name it *.gz"),
+    "torn": ("f.gz", gzip.compress(b"line\n" * 99, mtime=0)[:-9], "f.gz: cannot be read: the file is truncated"),
+    "named": (
+        "f.txt",
+        gzip.compress(b"text\n", mtime=0),
+        "f.txt: is compressed by gzip: decompress it, or name it *.gz",
+    ),
 }
 
 

@@ -47,6 +47,8 @@ def test_wrong_arguments(model: Path, gpt: Path, tmp_path: Path) -> None:
         (gpt, ["--source", "a", "--output", tmp_path / "a.html"], "the model is a language model: give --text"),
         (model, ["--source", "a", "--output", tmp_path / "a.svg"], "must end in .html or .png"),
         (model, ["--source", "a", "--output", tmp_path / "no" / "a.png"], "its folder does not exist"),
+        (gpt, ["--text", "a", "--before", "b", "--output", tmp_path / "a.html"], "no --source, --target, --before"),
+        (model, ["--source", "a", "--before", "b", "--output", tmp_path / "a.png"], "trained without context"),
         (model, ["--source", " ", "--output", tmp_path / "a.png"], "the source is blank"),
     ):
         refused = run(folder, *arguments)

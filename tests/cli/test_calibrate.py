@@ -16,9 +16,9 @@ from seq2seq.cli import calibrate, inspect, translate
 from seq2seq.config import TokenizerSettings, TranslationSettings
 from seq2seq.decode.confidence import features_of
 from seq2seq.decode.translator import Translator
-from seq2seq.errors import DamagedError
+from seq2seq.errors import DamagedError, ModelError
 from seq2seq.evaluate.calibrate import spearman
-from seq2seq.files import atomic_folder, lock, verify_manifest
+from seq2seq.files import add_file, atomic_folder, lock, verify_manifest, write_json
 from seq2seq.model.calibration import CALIBRATION
 from seq2seq.model.folder import TrainedModel, build_model, load_model, save_model
 from seq2seq.text.ids import EOS
@@ -121,6 +121,51 @@ def test_it_holds_for_its_model_and_language_alone(tmp_path: Path, files: Files)
     assert load_model(tmp_path / "other").calibration is None
 
 
+def test_it_holds_for_its_search_alone(tmp_path: Path, files: Files) -> None:
+    model = random_model(tmp_path)
+    assert run(model, files).exit_code == 0
+    same = Translator.load(model, "cpu", batch_tokens=100, precision="fp32")
+    assert same.calibration and not same.doubt
+    other = Translator.load(model, "cpu", beam_size=1, length_penalty=0.5)
+    assert other.calibration is None
+    assert other.doubt == "the model is calibrated with beam_size 2, not 1, with length_penalty 0.6, not 0.5"
+
+    def translated(*options: str) -> Result:
+        return CliRunner().invoke(translate.main, [str(model), "--device", "cpu", *options], input="red dog.\n\n")
+
+    told = translated("--format", "jsonl")
+    assert "confidence" in told.stdout and "no confidence" not in told.stderr
+    untold = translated("--format", "jsonl", "--search", "sampling")
+    assert untold.exit_code == 0 and "confidence" not in untold.stdout
+    assert "no confidence: the model is calibrated with search beam, not sampling\n" in untold.stderr
+    assert "no confidence" not in translated("--beam-size", "1").stderr
+    checked = run(model, files, "--check", "--beam-size", 1)
+    assert checked.exit_code == 0 and "note: the model is calibrated with beam_size 2, not 1\n" in checked.stdout
+    assert run(model, files, "--search", "sampling", "--seed", 3).exit_code == 0
+    assert Translator.load(model, "cpu", search="sampling").calibration
+    assert "confidence" in translated("--format", "jsonl", "--search", "sampling").stdout
+
+
+def test_what_is_steered_or_tried_again_has_no_confidence(tmp_path: Path, files: Files) -> None:
+    model = random_model(tmp_path)
+    assert run(model, files).exit_code == 0
+    lines = [source for source, _ in make_pairs(3, seed=8)]
+    begun = Translator.load(model, "cpu").translate_all(lines, prefixes=["DOG", "", ""])
+    assert [one.confidence is None for one in begun] == [True, False, False]
+    guarded = Translator.load(model, "cpu", guard=True).translate_all(lines)
+    assert any(one.retried for one in guarded)
+    assert [one.confidence is None for one in guarded] == [one.retried for one in guarded]
+
+
+def test_one_that_is_not_usable_is_made_anew(tmp_path: Path, files: Files) -> None:
+    model = random_model(tmp_path)
+    add_file(model / "best", CALIBRATION, lambda folder: write_json(folder / CALIBRATION, {"format_version": 2}))
+    with pytest.raises(ModelError, match="make it anew with seq2seq-calibrate"):
+        load_model(model / "best")
+    assert run(model, files).exit_code == 0
+    assert load_model(model / "best").calibration
+
+
 def test_what_cannot_be_calibrated(tmp_path: Path, files: Files) -> None:
     model = random_model(tmp_path)
     (tmp_path / "blank").write_text("\n \n")
@@ -130,7 +175,7 @@ def test_what_cannot_be_calibrated(tmp_path: Path, files: Files) -> None:
     (model / "status.json").write_text("{}")
     for folder, pair, options, code, message in (
         (model, (tmp_path / "blank", tmp_path / "blank"), [], 2, "no sentence pair to measure translations by"),
-        (model, (tmp_path / "few.en", tmp_path / "few.de"), [], 2, "4 translations with 4 qualities"),
+        (model, (tmp_path / "few.en", tmp_path / "few.de"), [], 2, "few.de: 4 translations are too few: it takes 5"),
         (model, (tmp_path / "few.en", files[1]), [], 2, "few.en has 4 lines and"),
         (model, files, ["--report", tmp_path / "no/page.html"], 2, "its folder does not exist"),
         (tmp_path / "gpt", files, [], 4, "is a language model"),

@@ -48,6 +48,24 @@ class TableStepper:
         return sum(float(self.log_probs(sentence, (BOS, *ids[:t]))[ids[t]]) for t in range(len(ids)))
 
 
+class WaitingStepper(TableStepper):
+    """A table that starts with some of its sentences; the others wait for a place."""
+
+    at_once = 3
+
+    def start(self, beam_size: int) -> int:
+        super().start(beam_size)
+        self.beam_size, self.next = beam_size, self.at_once
+        self.rows = self.rows[: self.at_once * beam_size]
+        return self.at_once
+
+    def refill(self, places: list[int]) -> None:
+        for place in places:
+            rows = slice(place * self.beam_size, (place + 1) * self.beam_size)
+            self.rows[rows] = [(self.next, ())] * self.beam_size
+            self.next += 1
+
+
 def exhaustive(
     stepper: TableStepper, sentence: int, penalty: LengthPenalty, longest: int = LONGEST, shortest: int = 0
 ) -> list[tuple[float, list[int]]]:
@@ -168,29 +186,14 @@ def test_numbers_that_are_none_stop_the_search() -> None:
 def test_sentences_that_wait_for_a_place_are_searched_as_if_all_had_one(beam_size: int) -> None:
     limits = [LONGEST, 1, 3, LONGEST, 2, LONGEST, LONGEST, 0]
 
-    class Waiting(TableStepper):
-        at_once = 3
-
-        def start(self, beam_size: int) -> int:
-            super().start(beam_size)
-            self.beam_size, self.next = beam_size, self.at_once
-            self.rows = self.rows[: self.at_once * beam_size]
-            return self.at_once
-
-        def refill(self, places: list[int]) -> None:
-            for place in places:
-                rows = slice(place * self.beam_size, (place + 1) * self.beam_size)
-                self.rows[rows] = [(self.next, ())] * self.beam_size
-                self.next += 1
-
     for seed in range(10):
         how = Search(beam_size)
         options = {"max_lengths": limits, "bos": [0, 2, 3, 4, 0, 2, 3, 4], "eos": EOS}
         expected = beam_search(TableStepper(len(limits), seed=seed), how, **options)  # type: ignore[arg-type]
-        waiting = Waiting(len(limits), seed=seed)
+        waiting = WaitingStepper(len(limits), seed=seed)
         found = beam_search(waiting, how, refill=waiting.refill, **options)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="3 of 8 sentences: give refill"):
-            beam_search(Waiting(len(limits), seed=seed), how, **options)  # type: ignore[arg-type]
+            beam_search(WaitingStepper(len(limits), seed=seed), how, **options)  # type: ignore[arg-type]
         assert waiting.next == len(limits)
         assert [[h.tokens for h in of] for of in found] == [[h.tokens for h in of] for of in expected]
         scores = [[h.score for h in of] for of in expected]

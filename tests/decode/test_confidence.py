@@ -11,12 +11,13 @@ from conftest import make_pairs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.config import TokenizerSettings
+from seq2seq.config import DecodeSettings, TokenizerSettings
 from seq2seq.decode.confidence import (
     FOLDS,
     calibration_error,
     confidence_of,
     cross_validated,
+    doubt,
     features_of,
     fit_calibration,
     isotonic,
@@ -120,8 +121,8 @@ def test_what_cannot_be_calibrated_is_refused() -> None:
     row = {"a": 1.0}
     for features, qualities, message in (
         ([], [], "same features"),
-        ([row] * (FOLDS - 1), [0.5] * (FOLDS - 1), "cannot be calibrated"),
-        ([row] * 9, [0.5] * 8, "9 translations with 8 qualities"),
+        ([row] * (FOLDS - 1), [0.5] * (FOLDS - 1), "4 translations are too few: it takes 5"),
+        ([row] * 9, [0.5] * 8, "9 translations cannot have 8 qualities"),
         ([row] * 8 + [{"b": 1.0}], [0.5] * 9, "same features"),
         ([{}] * 9, [0.5] * 9, "same features"),
         ([{"a": math.nan}] * 9, [0.5] * 9, "finite"),
@@ -185,6 +186,25 @@ def test_of_huge_numbers_comes_a_confidence_too(low: float, high: float, weight:
     huge = calibration([low, high], weight)
     for score in (-1e9, -1.0, 0.0, 1.0, 1e9, math.inf, -math.inf, math.nan):
         assert 0.1 <= huge({"mean_log_prob": score}) <= 0.9
+
+
+def test_it_holds_for_one_language_and_one_search() -> None:
+    decode = DecodeSettings(beam_size=4)
+    found = calibration([0.0, 1.0]).model_copy(
+        update={"about": {"target_language": "de", "decode": decode.model_dump(mode="json")}}
+    )
+    assert doubt(found, "de", decode) == ""
+    assert doubt(found, "de", decode.model_copy(update={"precision": "int8", "batch_tokens": 7})) == ""
+    assert doubt(found, "fr", decode) == "the model is calibrated for de, not for fr"
+    assert doubt(found, "de", decode, 2) == "the model is calibrated alone, not together with others"
+    assert doubt(found, "de", DecodeSettings()) == "the model is calibrated with beam_size 4, not 5"
+    for record in (None, 5, {}, {"unknown": 1, "beam_size": 5}):  # of older versions, of newer ones, and of strangers
+        other = found.model_copy(update={"about": {"target_language": "de", "decode": record}})
+        assert doubt(other, "de", DecodeSettings()) == ""
+        assert doubt(other, "de", decode) == "the model is calibrated with beam_size 5, not 4"
+    hostile = found.model_copy(update={"about": {"target_language": "de", "decode": {"beam_size": ["x" * 999]}}})
+    assert len(doubt(hostile, "de", decode)) < 100
+    assert doubt(calibration([0.0, 1.0]), "de", decode) == "the model is calibrated for None, not for de"
 
 
 def test_parts_count_by_their_tokens() -> None:

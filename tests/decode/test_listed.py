@@ -11,6 +11,7 @@ from seq2seq.config import TokenizerSettings, TranslationSettings
 from seq2seq.data.batch import Batch
 from seq2seq.data.lexicon import learn_shortlist
 from seq2seq.decode.constraints import Demand
+from seq2seq.decode.steering import Glossary, Steering
 from seq2seq.decode.stepper import TransformerStepper
 from seq2seq.decode.translator import Translator
 from seq2seq.errors import ModelError
@@ -134,3 +135,14 @@ def test_asked_for_where_there_is_none(trained: TrainedModel) -> None:
     assert Translator(replace(without(trained), shortlist=None)).translate(LINES[:1])
     (found,) = Translator(trained).searcher.search(trained.tokenizer.encode_source(["dog"]), [Demand()], 1)
     assert not isinstance(found, Exception) and found[0].tokens
+
+
+def test_what_is_asked_of_other_lines_changes_nothing(trained: TrainedModel) -> None:
+    term = LINES[0].split()[0]
+    lines = [line for line in LINES if term.lower() not in line.lower()][:8]
+    steered = Translator(trained, steering=Steering(Glossary({term: ("y",)})))
+    expected = [one.candidates[0].tokens for one in Translator(trained).translate_all(lines)]
+    assert expected != [one.candidates[0].tokens for one in Translator(without(trained)).translate_all(lines)]
+    together = steered.translate_all([*lines, LINES[0]])
+    assert [one.candidates[0].tokens for one in together[:-1]] == expected
+    assert "y" in together[-1].text

@@ -68,3 +68,17 @@ def test_minimum_bayes_risk_chooses_among_the_candidates(utility: Any, search: s
         )
         assert cut.candidates == one.candidates[:2] and cut.text == one.text
         assert len(cut.record(2)["n_best"]) == 2 and "n_best" not in cut.record()
+
+
+def test_no_more_can_be_asked_for_than_minimum_bayes_risk_chooses_among() -> None:
+    few = translator(beam_size=5, candidates=3, mbr="chrf")
+    assert few.most == 3
+    assert [len(one.candidates) for one in few.translate_all(LINES[:3], n_best=3)] == [3, 3, 3]
+    assert translator(beam_size=5, candidates=9, mbr="chrf").most == translator(beam_size=5, candidates=3).most == 5
+
+
+def test_the_second_try_of_many_samples_is_a_translation() -> None:
+    options = {"seed": 1, "guard": True}
+    many = translator(options=options, search="sampling", candidates=20, beam_size=1, temperature=3.0)
+    found = many.translate_all(["The man has 12 cars.", *LINES[:5]], n_best=20)
+    assert any(one.retried and len(one.candidates) == 8 for one in found)

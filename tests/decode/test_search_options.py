@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from decode.test_beam import BOS, EOS, LONGEST, TableStepper, V, exhaustive
+from decode.test_beam import BOS, EOS, LONGEST, TableStepper, V, WaitingStepper, exhaustive
 from torch import Tensor
 
 from seq2seq.decode.beam import Search, beam_search
@@ -36,23 +36,11 @@ def test_without_repeats_a_wide_beam_finds_the_best_that_has_none(n: int) -> Non
 def test_without_repeats_a_narrow_beam_has_none_whoever_was_in_its_place_before(n: int) -> None:
     limits = [9, 2, 7, 9, 1, 9, 9]
 
-    class Waiting(TableStepper):
-        def start(self, beam_size: int) -> int:
-            self.beam_size, self.next = beam_size, 2
-            self.rows = [(i, ()) for i in range(2) for _ in range(beam_size)]
-            return 2
-
-        def refill(self, places: list[int]) -> None:
-            for place in places:
-                rows = slice(place * self.beam_size, (place + 1) * self.beam_size)
-                self.rows[rows] = [(self.next, ())] * self.beam_size
-                self.next += 1
-
     for seed in range(5):
         together = TableStepper(len(limits), sharpness=1.0, seed=seed)
         how = Search(3, no_repeat_ngram=n, min_length=5)
         expected = beam_search(together, how, max_lengths=limits, bos=BOS, eos=EOS, forbidden=[BOS])
-        waiting = Waiting(len(limits), sharpness=1.0, seed=seed)
+        waiting = WaitingStepper(len(limits), sharpness=1.0, seed=seed)
         found = beam_search(waiting, how, max_lengths=limits, bos=BOS, eos=EOS, forbidden=[BOS], refill=waiting.refill)
         assert [[h.tokens for h in of] for of in found] == [[h.tokens for h in of] for of in expected]
         assert all(not repeats(h.tokens, n) for of in found for h in of)

@@ -58,12 +58,58 @@ def test_terms_are_found_as_whole_words_longest_first(tmp_path: Path) -> None:
     assert found(glossary, "") == []
 
 
+def test_terms_are_found_whatever_their_script_and_spelling() -> None:
+    for term, text, where in [
+        ("Dog", "the DOG", "DOG"), ("İstanbul", "in İstanbul", "İstanbul"), ("ſun", "Sun", "Sun"),
+        ("Café", "a cafe\u0301, caf\u00e9s", "cafe\u0301"), ("cafe", "CAFÉ cafe\u0301 Cafe", "Cafe"),
+        ("狗", "大狗很", "狗"), ("GPU", "用GPU练", "GPU"), ("straße", "STRASSE", "STRASSE"), ("が", "かが", "が"),
+        ("(a|b)*", "x (A|B)* y", "(A|B)*"), ("new  york", "New\u00a0York", "New\u00a0York"),
+    ]:  # fmt: skip
+        assert found(Glossary({term: ("x",)}), text) == [(where, "x")], term
+    assert found(Glossary({}), "any") == []
+
+
+def test_a_term_may_be_in_kept_text_or_around_it() -> None:
+    glossary = Glossary({"cat": ("Katze",), "room 1": ("Raum eins",), "at 5": ("um fünf",)})
+    for text, expected in [
+        ("see cat.org/cat, www.cat.org/a", ["Katze", "Katze", "www.cat.org/a"]),
+        ("room 1,000 or room 1", ["1,000", "Raum eins"]),
+        ("at 5 in room 1 with 5", ["um fünf", "Raum eins", "5"]),
+    ]:
+        assert [wish[0] for wish in Steering(glossary, keep=frozenset(KINDS)).wishes(text)] == expected
+
+
+def test_what_is_forbidden_translates_no_term() -> None:
+    glossary = Glossary({"dog": ("Hund", "Dackel"), "cat": ("rote Katze",)})
+    assert Steering(glossary, ("HUND", "Katze rote")).wishes("A dog.") == (("Dackel",),)
+    with pytest.raises(DataError, match="term 'cat' has no translation that is not forbidden"):
+        Steering(glossary, ("hund", "Katze"))
+
+
+LONG = "The student sees the dog of Mr. Blue. Ask Yahoo! Answers about it. " * 5
+
+
+def test_terms_are_honoured_where_a_line_is_split() -> None:
+    glossary = Glossary({"yahoo! answers": ("Quarzuhr",), "it. the": ("Rappe",)})
+    (one,) = translator(options={"steering": Steering(glossary)}).translate_all([LONG])
+    assert one.parts > 1 and times(one.text, ("Quarzuhr",)) == 5 and times(one.text, ("Rappe",)) == 4
+
+
+def test_no_phrase_is_put_together_from_parts() -> None:
+    (plain,) = translator().translate_all([LONG])
+    ends = [translator().tokenizer.decode_target([one.tokens])[0].split() for one in plain.searched]
+    phrase = " ".join(re.sub(r"\W", "", word) for word in (ends[0][-1], ends[1][0]))
+    assert phrase.lower() in re.sub(r"[^\w ]", "", plain.text).lower()
+    (one,) = translator(options={"steering": Steering(forbidden=(phrase,))}).translate_each([LONG])
+    assert one.text == "" and one.reason == "its parts together hold what is forbidden"
+
+
 def test_wishes_come_in_order_and_never_twice_for_a_place(tmp_path: Path) -> None:
     glossary = read(tmp_path, "room 5\tZimmer fünf\ncat\tKatze\n")
     text = "See 7 cats, room 5, a cat at http://cat.org/9 and {cat}, 5 times."
     kept = Steering(glossary, keep=frozenset(["number", "placeholder"]))
     wishes = [wish[0] for wish in kept.wishes(text)]
-    assert wishes == ["7", "Zimmer fünf", "Katze", "Katze", "Katze", "5"]
+    assert wishes == ["7", "Zimmer fünf", "Katze", "Katze", "{cat}", "5"]
     everything = Steering(keep=frozenset(KINDS)).wishes(text)
     assert everything == (("7",), ("5",), ("http://cat.org/9",), ("{cat}",), ("5",))
     assert Steering().wishes(text) == ()
@@ -150,6 +196,20 @@ def test_what_is_kept_comes_through_unchanged(beam_size: int) -> None:
     assert all(lost(line, text, "exact") for line, text in zip(KEPT, plain, strict=True))
 
 
+def test_what_may_stand_beside_kept_text_leaves_it_as_it_is() -> None:
+    def phrases(text: str) -> list[str]:
+        wishes = Steering(keep=frozenset(KINDS)).wishes(text)
+        return [phrase.apart for phrase in PhraseBook(stored().tokenizer, pieces).demand(wishes).phrases]
+
+    pieces = target_pieces(stored().tokenizer)
+    for text in ("50", "1,000.50", "https://x.org/a_(b", "www.x.org", "me@x.org", "{x}", "%s", "<b>"):
+        (behind,) = phrases(text)
+        for signs in (sign + other for sign in behind for other in ("", *behind)):
+            assert lost(text, f"({text}{signs} x") == [], signs
+    assert "%" in phrases("50")[0] and "%" not in phrases("www.x.org")[0]
+    assert ")" in phrases("www.x.org")[0] and ")" not in phrases("https://x.org/a_(b")[0]
+
+
 @pytest.mark.parametrize("beam_size", [1, 5])
 def test_forbidden_words_stand_in_no_translation(beam_size: int) -> None:
     lines = LINES[:12]
@@ -174,6 +234,33 @@ def test_a_translation_begins_with_its_prefix() -> None:
             texts = [one.text for one in out]
             assert all(text.startswith(prefix) for text, prefix in zip(texts, prefixes, strict=True))
             assert texts[0] == plain[0] and texts[5] == plain[5] and texts[1] != plain[1]
+
+
+@pytest.mark.parametrize("decode", [{"beam_size": 1}, {"beam_size": 4, "beam_groups": 2}, {"no_repeat_ngram": 1}])
+def test_any_text_can_be_a_prefix(decode: dict[str, Any]) -> None:
+    prefixes = ["Ω und", "\ufb01ne  Sache:", "ja ja ja ja", "Er ist 漢字,", " Heute ", "  "]
+    out = translator(**decode).translate_all(LINES[:6], prefixes=prefixes)
+    for one, prefix in zip(out, prefixes, strict=True):
+        assert one.text.startswith(prefix.strip()) and len(one.text) > len(prefix)
+    assert out[5].text == translator(**decode).translate(LINES[5:6])[0]
+
+
+def test_unknown_letters_of_a_prefix_pass_for_no_kept_text() -> None:
+    options = {"steering": Steering(keep=frozenset(KINDS))}
+    (one,) = translator(options=options).translate_all(["The {Ψ1} has {Ω}."], prefixes=["ΩΨ und"])
+    assert one.text.startswith("ΩΨ und") and one.text.count("{Ψ1}") == one.text.count("{Ω}") == 1
+
+
+def test_a_prefix_with_a_forbidden_word_has_no_translation() -> None:
+    options = {"steering": Steering(forbidden=("hat",))}
+    out = translator(options=options).translate_each(LINES[:3], prefixes=["Er hat", "Er hat es", "Er hatte"])
+    assert [bool(one.text) for one in out] == [True, False, True]  # the first may become another word
+    assert not any(re.search(r"\bhat\b", one.text) for one in out)
+
+
+def test_samples_have_no_prefix() -> None:
+    with pytest.raises(Seq2SeqError, match="prefixes need beam search"):
+        translator(search="sampling").translate_all(LINES[:1], prefixes=["Heute"])
 
 
 def test_all_of_it_goes_together_with_a_prefix() -> None:

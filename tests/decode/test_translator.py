@@ -118,7 +118,9 @@ def test_like_lines_are_translated_once(folder: Path, monkeypatch: pytest.Monkey
 def test_splitting_keeps_every_token(folder: Path) -> None:
     translator = Translator.load(folder, "cpu")
     line = "red dog sees house. " * 10 + "old cat " * 60
-    parts = translator._parts(line, translator.tokenizer.encode_source([line])[0])
+    starts, parts = zip(*translator._parts(line, translator.tokenizer.encode_source([line])[0]), strict=True)
+    assert starts[:11] == tuple(20.0 * i for i in range(11))
+    assert all(abs(line.index("old", round(start) - 3) - start) <= 8 for start in starts[11:])
     assert all(len(ids) <= translator.trained.max_source_length and ids[-1] == EOS for ids in parts)
     kept = [int(i) for ids in parts for i in ids[:-1]]
     assert kept == translator.tokenizer.encode_source([line.strip()])[0][:-1].tolist()

@@ -13,6 +13,7 @@ import torch
 from conftest import make_pairs
 from tiny_models import build
 
+from seq2seq.config import TokenizerSettings
 from seq2seq.decode import alignment as module
 from seq2seq.decode.alignment import Aligner, Alignment, OutputAligner, Pair
 from seq2seq.decode.attention import attention_of_pairs
@@ -20,6 +21,7 @@ from seq2seq.decode.translation import BLANK, Translation
 from seq2seq.decode.translator import Translator
 from seq2seq.model.folder import TrainedModel
 from seq2seq.text.ids import EOS
+from seq2seq.text.tokenizer import Tokenizer
 
 PAIRS = make_pairs(40, seed=2)
 
@@ -101,7 +103,7 @@ def test_a_stream_of_a_text_is_read_as_one(monkeypatch: pytest.MonkeyPatch) -> N
     whole = list(aligner.align_stream(PAIRS[:7]))
     monkeypatch.setattr(module, "STREAM_LINES", 3)
     for a, b in zip(whole, aligner.align_stream(PAIRS[:7]), strict=True):
-        np.testing.assert_allclose(a.weights, b.weights, atol=1e-5)
+        assert a.weights == pytest.approx(b.weights, abs=1e-5)
 
 
 def test_links_go_both_ways() -> None:
@@ -119,6 +121,18 @@ def test_tags_and_ends_count_for_nothing() -> None:
     pair = Pair("a b", "x y", ids, np.array([8, 9, 9, EOS]), 1, [0, 1], [0, 1, 1])
     tokens = np.array([[0.9, 0.1, 0.0, 0.0], [0.0, 0.1, 0.1, 0.8], [0.0, 0.0, 0.2, 0.8], [1.0, 0, 0, 0]], np.float32)
     assert pair.alignment(tokens).weights == pytest.approx(np.array([[1, 0], [0.25, 0.75]]))
+
+
+def test_a_sentence_begins_behind_its_tag_and_its_context() -> None:
+    tokenizer = Tokenizer.train(PAIRS, TokenizerSettings(vocab_size=60), ("de", "fr"), separated=True)
+    source, target = PAIRS[0]
+    (tgt,) = tokenizer.encode_target([target])
+    for context in ((), (PAIRS[1][0],), (PAIRS[1][0], PAIRS[2][0])):
+        src = tokenizer.source_rows([source], "fr", [context]).rows[0]
+        pair = Pair.of(tokenizer, source, target, src, tgt)
+        assert pair and tokenizer.source_pieces([src[: pair.start]])[0].count("<sep>") == len(context)
+        assert src[pair.start :].tolist() == tokenizer.encode_source([source], "fr")[0][1:].tolist()
+        assert len(pair.source_words) == len(src) - pair.start - 1 and pair.source_words[0] == 0
 
 
 def test_what_cannot_be_aligned_is_empty(trained: TrainedModel) -> None:

@@ -1,17 +1,17 @@
 """Several systems, several references."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from seq2seq.errors import DataError
 from seq2seq.evaluate import testset
 from seq2seq.evaluate.evaluation import Evaluation, System, evaluate
-from seq2seq.evaluate.guards import count_overlap
+from seq2seq.evaluate.frequency import read_training
 from seq2seq.evaluate.metrics import Metrics, sentence_chrf
+from seq2seq.evaluate.tables import FORMATS, text
 from seq2seq.evaluate.testset import TextFile
 
 SOURCE = ["Der Hund biss den Mann.", "Es war nicht überraschend.", "Der Mann hatte ihn gerade gebissen."]
@@ -31,21 +31,6 @@ def evaluation(*names: str, target_language: str = "") -> Evaluation:
     return evaluate(test, [System(name, lines[name]) for name in names])
 
 
-def test_several_references_as_the_sacrebleu_command(tmp_path: Path) -> None:
-    for name, lines in (("hypothesis", GOOD), ("first", FIRST), ("second", SECOND)):
-        (tmp_path / name).write_text("".join(line + "\n" for line in lines))
-    command = [sys.executable, "-m", "sacrebleu", "first", "second", "-i", "hypothesis", "-w", "8"]
-    out = subprocess.run(
-        [*command, "-m", "bleu", "chrf", "ter"], capture_output=True, text=True, check=True, cwd=tmp_path
-    ).stdout
-    scores = Metrics([FIRST, SECOND]).score(GOOD)
-    for expected, found in zip(json.loads(out), scores.metrics, strict=True):
-        assert found.value == pytest.approx(expected["score"], abs=1e-7)
-        assert found.signature == expected["signature"]
-    assert scores.exact == pytest.approx(2 / 3)
-    assert "equal to one of their 2 references" in scores.text()
-
-
 def test_sentences_are_compared_with_the_nearest_reference() -> None:
     from sacrebleu.metrics.chrf import CHRF
 
@@ -60,36 +45,69 @@ def test_scores_do_not_depend_on_the_other_systems() -> None:
     assert evaluation("bad", "good").scores == alone[::-1]
 
 
-def test_text_of_one_and_of_several_systems() -> None:
-    one = evaluation("good")
-    assert one.text() == one.scores[0].text()
-    text = evaluation("good", "bad", "good").text().split("\n")
-    assert text[0].split() == ["system", "BLEU", "chrF", "TER", "exact"]
-    assert [line.split()[0] for line in text[1:4]] == ["good", "bad", "good"]
-    assert [line.split()[0] for line in text[5:]] == ["BLEU", "chrF", "TER", "exact"]
-    assert all("nrefs:2|" in line and "version:" in line for line in text[5:8])
-    assert len({len(line) for line in text[:4]}) == 1
-
-
 def test_records_of_one_and_of_several_systems(tmp_path: Path) -> None:
     record = evaluation("good").record()
-    assert list(record) == ["system", "metrics", "exact", "lines", "warnings"]
     assert (record["system"], record["lines"], record["warnings"]) == ("good", 3, [])
+    assert {"score", "signature", "mean", "margin"} == set(record["metrics"]["chrF++"])
+    assert record["draws"] == {"bs": 1000, "ar": 10000, "seed": 12345}
+    assert [file["name"] for file in record["test"]["files"]] == ["source", "one", "two"]
+    assert "differences" not in record
     both = evaluation("good", "bad").record()
-    assert list(both) == ["systems", "warnings"]
-    assert both["systems"][0] == {key: record[key] for key in ("system", "metrics", "exact", "lines")}
+    assert both["systems"][0] == {key: record[key] for key in ("system", "metrics", "exact", "lines", "errors")}
+    assert both["systems"][1]["errors"]["empty"] == [3]
     assert [warning.split(":")[0] for warning in both["warnings"]] == ["bad"] * 4
+    assert {each["metric"] for each in both["differences"]} == {"BLEU", "chrF", "chrF++", "TER"}
+    assert {(each["system"], each["against"]) for each in both["differences"]} == {("bad", "good")}
     (tmp_path / "train").write_text(FIRST[1] + "\n")
-    overlap = count_overlap(tmp_path / "train", [FIRST])
     test = testset.TestSet("a test", [file("one", FIRST)])
-    found = evaluate(test, [System("good", GOOD)], [overlap]).record()
+    overlaps, frequency = read_training([tmp_path / "train"], test, [GOOD])
+    found = evaluate(test, [System("good", GOOD)], overlaps, frequency).record()
     assert found["train"] == [{"file": str(tmp_path / "train"), "lines": 1, "sources": None, "references": 1}]
     assert found["warnings"] == [f"1 of 3 references also stand in {tmp_path / 'train'}"]
+    assert found["frequency"]["buckets"][0]["label"] == "0"
+    json.dumps([record, both, found], allow_nan=False)
+
+
+def test_scores_of_groups_are_those_of_their_lines_alone() -> None:
+    found = evaluation("good", "bad")
+    lengths = found.grouped[0].groups
+    assert sum(group.lines for group in lengths) == 3
+    rows = [i for i, line in enumerate(SOURCE) if 5 < len(line.replace(".", " .").split()) <= 10]
+    alone = Metrics([[lines[i] for i in rows] for lines in (FIRST, SECOND)]).score([GOOD[i] for i in rows])
+    group = next(group for group in lengths if group.lines == len(rows))
+    assert [score.value for score in group.scores[0]] == [score.value for score in alone.metrics]
+
+
+def test_chrf_of_sentences() -> None:
+    found = evaluation("good").sentence_chrf[0]
+    expected = [max(sentence_chrf(GOOD[i], [FIRST[i], SECOND[i]])) for i in range(3)]
+    assert found == pytest.approx(expected)
+
+
+def test_comet_is_one_more_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stand:
+        def __init__(self, source: list[str], references: list[list[str]], name: str) -> None:
+            assert (source, references) == (SOURCE, [FIRST, SECOND])
+            self.signature = f"model:{name}"
+
+        def score(self, lines: list[str]) -> SimpleNamespace:
+            return SimpleNamespace(sentences=[0.9 if line else 0.1 for line in lines])
+
+    monkeypatch.setattr("seq2seq.evaluate.comet.Comet", Stand)
+    test = testset.TestSet("a test", [file("one", FIRST), file("two", SECOND)], file("source", SOURCE))
+    found = evaluate(test, [System("good", GOOD), System("bad", BAD)], comet="some")
+    assert found.scores[0]["COMET"] == pytest.approx(90)
+    assert found.scores[1]["COMET"] == pytest.approx(100 * (0.9 + 0.9 + 0.1) / 3)
+    assert found.scores[1].metrics[-1].signature == "model:some"
+    difference = found.difference("COMET", 0, 1)
+    assert difference is not None and difference.value == pytest.approx(-80 / 3)
+    for form in FORMATS.values():
+        assert "COMET" in form(found) and "model:some" in form(found)
 
 
 def test_the_target_language_chooses_the_tokenizer() -> None:
-    assert "tok:zh" in evaluation("good", target_language="zh").text()
-    assert "tok:13a" in evaluation("good", target_language="de").text()
+    assert "tok:zh" in text(evaluation("good", target_language="zh"))
+    assert "tok:13a" in text(evaluation("good", target_language="de"))
 
 
 def test_a_language_whose_tokenizer_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,20 @@ import pytest
 from PIL import Image
 from tiny_models import PAIRS, build, language_model
 
+from seq2seq.config import TokenizerSettings
+from seq2seq.decode.translator import Translator
 from seq2seq.errors import Seq2SeqError
-from seq2seq.evaluate import heads
-from seq2seq.evaluate.heads import Attentions, HeadMaps, attention_page, attention_png, look_at_pair, look_at_text
+from seq2seq.evaluate import drawing, heads
+from seq2seq.evaluate.heads import (
+    Attentions,
+    HeadMaps,
+    attention_page,
+    attention_png,
+    look_at_pair,
+    look_at_text,
+    names_of_tokens,
+)
+from seq2seq.text.tokenizer import Tokenizer
 
 EVIL = [
     "</script><script>alert(1)</script>",
@@ -64,7 +75,6 @@ def test_every_weight_is_on_the_page_and_no_word_is_markup() -> None:
     assert (kind["rows"], kind["columns"], kind["layers"], kind["heads"]) == (EVIL[:5], EVIL, 2, 3)
     sent = np.frombuffer(base64.b64decode(kind["weights"]), np.uint8).reshape(2, 3, 5, 6) / 255
     np.testing.assert_allclose(sent, found.kinds[0].weights, atol=0.5 / 255)
-    assert kind["rows"] == EVIL[:5]
 
 
 def test_the_page_needs_nothing_else() -> None:
@@ -89,6 +99,29 @@ def test_kinds_of_a_translation_model() -> None:
     assert list(own.texts) == ["Source", "Translation"]
 
 
+def test_a_model_with_context_reads_what_stands_before() -> None:
+    trained = build(context=2)
+    (source, target), *others = PAIRS[:4]
+    before = [sentence for sentence, _ in others]
+    found = look_at_pair(trained, source, target, before=before)
+    assert found.texts["Before"] == " ".join(before[1:]) and found.texts["Source"] == source
+    cross, encoder, _ = found.kinds
+    alone = look_at_pair(trained, source, target)
+    assert "Before" not in alone.texts and alone.kinds[0].columns.count("<sep>") == 0
+    assert cross.columns.count("<sep>") == 2 and cross.columns[-len(alone.kinds[0].columns) :] == alone.kinds[0].columns
+    assert cross.weights.shape[-1] == encoder.weights.shape[-1] == len(cross.columns)
+    own = look_at_pair(trained, source, None, before=before)
+    (translation,) = Translator(trained).translate([*before, source])[-1:]
+    assert own.texts["Translation"] == translation and own.kinds[0].columns == cross.columns
+    with pytest.raises(Seq2SeqError, match="the model was trained without context"):
+        look_at_pair(build(), source, target, before=before)
+
+
+def test_lone_surrogates_have_no_bytes() -> None:
+    assert look_at_pair(build(), "red \udcff dog", "DOG \udcff").texts["Target (given)"] == "DOG ?"
+    assert look_at_text(language_model("learned"), "a\udcff").texts == {"Text": "a?"}
+
+
 def test_kinds_of_a_language_model() -> None:
     (kind,) = look_at_text(language_model("learned"), "abc a").kinds
     assert kind.rows == kind.columns == ["<eos>", "a", "b", "c", " ", "a"]
@@ -101,6 +134,8 @@ def test_kinds_of_a_language_model() -> None:
     ("source", "target", "message"),
     [
         (" ", None, "the source is blank"),
+        ("dog", "\u200b", "the target is blank"),
+        ("dog", "DOG " * 300, "the target has .* tokens; at most 200"),
         ("dog " * 300, "DOG!", "at most 200"),
         ("dog. " * 60, None, "translates at once"),
     ],
@@ -110,6 +145,35 @@ def test_what_cannot_be_shown(source: str, target: str | None, message: str, mon
         monkeypatch.setattr(heads, "MOST_TOKENS", 1000)
     with pytest.raises(Seq2SeqError, match=message):
         look_at_pair(build(), source, target)
+
+
+def test_tokens_are_named_as_they_are_read() -> None:
+    tokenizer = Tokenizer([b""], "bytes")
+    (ids,) = tokenizer.encode_texts(["a \u00e4"])
+    assert names_of_tokens(tokenizer, np.roll(ids, 1)) == ["<eos>", "a", " ", "<0xC3>", "<0xA4>"]
+    subwords = Tokenizer.train(PAIRS, TokenizerSettings(vocab_size=60))
+    names = names_of_tokens(subwords, subwords.encode_target(["DOG \u4e00!"])[0])
+    assert "<unk>" in names and names[-1] == "</s>" and not any(name.startswith("\u2581D") for name in names)
+
+
+def test_labels_can_be_seen() -> None:
+    assert drawing.labels(["\u2581dog", "\u2581", " ", "\n", "a", "b"], 5) == ["dog", "_", "_", "\\n", "a", "..."]
+
+
+def test_picture_shows_each_weight_in_its_place() -> None:
+    weights = np.arange(6, dtype=np.float32).reshape(1, 1, 2, 3) / 5
+    names = ["a", "b", "c"]
+    picture = np.asarray(
+        Image.open(io.BytesIO(attention_png(Attentions({}, [HeadMaps("K", "", weights, names[:2], names)]))))
+    )
+    middle = drawing.CELL // 2
+    left, top = (
+        int(np.argwhere((picture == drawing.SCALE[0].astype(np.uint8)).all(-1)).min(0)[axis]) for axis in (1, 0)
+    )  # the first weight is 0
+    for i in range(2):
+        for j in range(3):
+            place = picture[top + i * drawing.CELL + middle, left + j * drawing.CELL + middle]
+            assert place.tolist() == drawing.colours(weights[0, 0, i, j]).tolist()
 
 
 def test_picture_shows_all_heads(monkeypatch: pytest.MonkeyPatch) -> None:

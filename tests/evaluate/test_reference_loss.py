@@ -1,6 +1,7 @@
 """A model's loss on a reference is that of its own forward pass, pair by pair."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tiny_models import build
 
 from seq2seq.data.batch import Batch
 from seq2seq.evaluate.models import reference_loss, translate_with
+from seq2seq.evaluate.testset import TestSet, TextFile
 from seq2seq.files import atomic_folder
 from seq2seq.model.folder import TrainedModel, save_model
 
@@ -59,9 +61,10 @@ def test_blank_lines_do_not_count(trained: TrainedModel) -> None:
 def test_of_a_system(trained: TrainedModel, tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "model") as folder:
         save_model(folder, trained)
-    path = str(tmp_path / "model")
-    system = translate_with(path, SOURCE, "cpu", {}, reference=REFERENCE)
-    assert system.loss == pytest.approx(reference_loss(trained, SOURCE, REFERENCE)[0], rel=1e-5)
-    without = translate_with(path, SOURCE, "cpu", {})
-    assert without.loss is None
-    assert without.hypotheses == system.hypotheses
+    sides = [TextFile(name, lines, "") for name, lines in (("r", REFERENCE), ("s", SOURCE))]
+    tests = [TestSet("all", sides[:1], sides[1]), TestSet("all again", sides[:1], sides[1])]
+    system, again = translate_with("mine", str(tmp_path / "model"), tests, "cpu", {}, align=True)
+    assert system.loss == again.loss == pytest.approx(reference_loss(trained, SOURCE, REFERENCE)[0], rel=1e-5)
+    assert system.perplexity == pytest.approx(math.exp(system.loss or 0))
+    assert system.name == "mine" and system.hypotheses == again.hypotheses
+    assert [each.target for each in system.alignments] == [line.split() for line in system.hypotheses]

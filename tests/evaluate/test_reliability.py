@@ -9,7 +9,7 @@ from seq2seq.evaluate.reliability import reliability_svg
 
 def test_the_diagram_shows_what_came_true() -> None:
     bins = reliability([0.04, 0.08, 0.55, 0.95], [0.1, 0.2, 0.5, 1.0])
-    text = reliability_svg(bins, "Confidence of <b> & co", "chrF / 100")
+    text = reliability_svg(bins, "Confidence of <b> & co")
     svg = ElementTree.fromstring(text)
     name = "{http://www.w3.org/2000/svg}"
     assert len(svg.findall(f"{name}rect")) == len(svg.findall(f"{name}circle")) == 3

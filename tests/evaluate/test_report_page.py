@@ -181,6 +181,17 @@ def test_a_link_leads_to_the_same_lines_in_the_same_order(page: Path) -> None:
         assert tab.errors == []
 
 
+def test_scores_are_sorted_the_best_first(page: Path) -> None:
+    with opened(page) as tab:
+        names = "#scores table.sortable tbody th bdi"
+        before = shown(tab, names)[:5]
+        for head, first in (("BLEU \u2191", "second"), ("TER \u2193", "second"), ("TER \u2193", "fourth")):
+            tab.evaluate(f"[...document.querySelectorAll('th button')].find(e => e.textContent === '{head}').click()")
+            assert shown(tab, names)[0] == first
+        assert sorted(shown(tab, names)[:5]) == sorted(before)
+        assert tab.errors == []
+
+
 def test_attention_on_demand(page: Path) -> None:
     with opened(page) as tab:
         tab.evaluate("location.hash = '#sentences&line=3'")

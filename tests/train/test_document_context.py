@@ -16,6 +16,7 @@ from seq2seq.config import Settings, load_recipe
 from seq2seq.decode.translator import Translator
 from seq2seq.errors import DataError
 from seq2seq.evaluate.models import translate_with
+from seq2seq.evaluate.testset import TestSet, TextFile
 from seq2seq.text.lines import Pair
 from seq2seq.train.distributed import Ranks
 from seq2seq.train.loop import train
@@ -68,9 +69,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def test_what_needs_context_is_learnt_with_it_alone(runs: list[Path]) -> None:
     lines, references = (list(side) for side in zip(*TEST, strict=True))
+    sides = [TextFile("", list(side), "") for side in (references, lines)]
+    test = TestSet("test", sides[:1], sides[1])
     right = []
     for run in runs:
-        found = translate_with(str(run), lines, "cpu", {}).hypotheses
+        found = translate_with("run", str(run), [test], "cpu", {})[0].hypotheses
         assert found == Translator.load(run, "cpu").translate(lines)
         pronouns = [line.startswith("it") for line in lines]
         assert [a for a, is_ in zip(found, pronouns, strict=True) if not is_] == [
