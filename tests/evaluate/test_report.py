@@ -122,7 +122,7 @@ def test_systems_are_compared_with_the_first_and_the_best() -> None:
     for each in better.differences:
         assert f"{each.value:+.2f}".replace("-", "\u2212") in page.texts["strong"]
         assert f"p {p_value(each.bootstrap)}, {p_value(each.randomisation)}" in page.text
-    assert "\u25b2 better" in page.text
+    assert "\u25b2 significantly better" in page.text
     assert page.text.count("\u25cb the same") == 4  # though the tests give equal systems low p-values
     assert not any(each.is_significant for each in equal.differences)
     assert [row[0].is_best for row in part.cells if row[0]] == [False, True, False]

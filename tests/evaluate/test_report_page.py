@@ -242,3 +242,22 @@ def test_one_system_without_a_source(tmp_path: Path) -> None:
         assert numbers(tab)[0] % 4 == 1
         assert shown(tab, "#lines li:first-child dt") == ["Reference", " only"]
         assert (tab.errors, tab.scroll_width) == ([], 390)
+
+
+@pytest.mark.slow
+def test_many_systems_and_lines_are_small_and_open_at_once(tmp_path: Path) -> None:
+    texts = [" ".join([line] * 3) for line in REFERENCES]
+    systems = [System(f"system {k}", [f"{k} {line}" for line in texts]) for k in range(10)]
+    found = make_report([evaluated(*systems, references=[texts], source=texts)], "x")
+    (test,) = found.data["tests"]
+    for name in ("source", "lengths"):
+        test[name] = test[name] * 30
+    for name in ("references", "systems", "chrf"):
+        test[name] = [lines * 30 for lines in test[name]]
+    path = tmp_path / "report.html"
+    path.write_text(render(found), encoding="utf-8")
+    assert path.stat().st_size < 20e6
+    with opened(path) as tab:
+        assert settled(tab) == "3,000 of 3,000 lines, 50 of them shown."
+        assert tab.evaluate("performance.getEntriesByName('ready')[0].startTime") < 2000
+        assert tab.errors == []
