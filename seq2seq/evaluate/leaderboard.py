@@ -3,13 +3,11 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from seq2seq import __version__
 from seq2seq.config import TASKS, leaves, value_text
 from seq2seq.errors import DataError, Seq2SeqError
 from seq2seq.evaluate.page import render_page
@@ -144,10 +142,7 @@ class Leaderboard:
                 return ""
             return "./" + quote(os.fsencode(os.path.relpath(report.resolve(), path.absolute().parent.resolve())))
 
-        created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        return render_page(
-            "leaderboard.html", board=self, command=command, link=link, created=created, version=__version__
-        )
+        return render_page("leaderboard.html", board=self, command=command, link=link)
 
 
 def make_leaderboard(folder: Path, sort: str | None = None) -> Leaderboard:

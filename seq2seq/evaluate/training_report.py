@@ -7,7 +7,6 @@ from math import prod
 from pathlib import Path
 from statistics import median
 
-from seq2seq import __version__
 from seq2seq.config import TranslationSettings, chosen_settings, settings_to_yaml, value_text
 from seq2seq.errors import Seq2SeqError
 from seq2seq.evaluate.charts import Chart, Mark, Series, draw
@@ -65,7 +64,6 @@ class TrainingReport:
         settings: all settings as YAML.
         files: of the best model: name, bytes, SHA-256.
         hashes: of settings and tokenizer.
-        created: when the report was made.
     """
 
     run: Run
@@ -83,7 +81,6 @@ class TrainingReport:
     settings: str
     files: list[tuple[str, int, str]]
     hashes: dict[str, str]
-    created: str
 
 
 def make_training_report(run: Run) -> TrainingReport:
@@ -108,15 +105,12 @@ def make_training_report(run: Run) -> TrainingReport:
         settings_to_yaml(settings) if settings else run.recipe,
         files,
         hashes,
-        datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
     )
 
 
 def render_training_report(report: TrainingReport, command: str) -> str:
     """Returns the report as one HTML page; all text of users is escaped."""
-    return render_page(
-        "training.html", report=report, run=report.run, command=command, version=__version__, metric_name=metric_name
-    )
+    return render_page("training.html", report=report, run=report.run, command=command, metric_name=metric_name)
 
 
 def _summary(run: Run) -> list[str]:
