@@ -11,11 +11,11 @@ def render_page(template: str, **values: Any) -> str:
 
     Args:
         template: name of a file beside this one.
-        values: what it may use, beside `version` and `created`, or in place of them.
+        values: what it may use, beside `version` and `created`.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     pages = PackageLoader("seq2seq.evaluate", package_path="")
     page = Environment(loader=pages, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return page.get_template(template).render({"version": __version__, "created": created, **values})
+    return page.get_template(template).render(version=__version__, created=created, **values)
