@@ -130,7 +130,7 @@ def main(
     if report:
         from seq2seq.evaluate.report import make_report, render
 
-        page = render(make_report(evaluations[0], shlex.join(["seq2seq-evaluate", *sys.argv[1:]])))
+        page = render(make_report(evaluations, shlex.join(["seq2seq-evaluate", *sys.argv[1:]])))
         with whole_file(Path(report)) as file:
             file.write(page.encode("utf-8", "replace"))
 

@@ -48,11 +48,16 @@ class System:
 
 @dataclass(frozen=True)
 class GroupScores:
-    """Lines that are alike in something, how many, and the scores that each system has on them."""
+    """Lines that are alike in something, which ones, from 0, and the scores that each system has on them."""
 
     label: str
-    lines: int
+    rows: list[int]
     scores: list[list[Score]]
+
+    @property
+    def lines(self) -> int:
+        """How many."""
+        return len(self.rows)
 
 
 @dataclass(frozen=True)
@@ -195,7 +200,7 @@ def evaluate(
     grouped = []
     for grouping in group_lines(test):
         groups = [
-            GroupScores(group.label, len(group.rows), [metrics.of_rows(each, group.rows) for each in statistics])
+            GroupScores(group.label, group.rows, [metrics.of_rows(each, group.rows) for each in statistics])
             for group in grouping.groups
         ]
         grouped.append(GroupedScores(grouping.title, grouping.note, groups))

@@ -27,12 +27,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
       body.append(...rows);
     });
   });
-  if (body.rows.length < 6) continue;
+  if (!table.dataset.filter || body.rows.length < 6) continue;
   const label = document.createElement("label");
   const input = document.createElement("input");
   label.className = "filter";
   input.type = "search";
-  label.append("Show only runs with ", input);
+  label.append(`Show only ${table.dataset.filter} with `, input);
   table.parentElement.before(label);
   input.addEventListener("input", () => {
     const wanted = input.value.toLowerCase();

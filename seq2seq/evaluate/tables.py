@@ -56,8 +56,8 @@ def text(evaluation: Evaluation) -> str:
         found = [f"{kind} {n:,}" for kind, (n,) in _errors(evaluation).items()]
         return "\n".join([*parts, _intervals(), *([f"lines  with errors: {', '.join(found)}"] if found else [])])
     names = [name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + "…" for name in evaluation.names]
-    rows = [[name, *(_text(cell) for cell in row)] for name, row in zip(names, _cells(evaluation), strict=True)]
-    table = _columns([["system", *_heads(evaluation)], *rows])
+    rows = [[name, *(_text(cell) for cell in row)] for name, row in zip(names, score_cells(evaluation), strict=True)]
+    table = _columns([["system", *score_heads(evaluation)], *rows])
     notes = [f"{score.name:<6} {score.signature}" for score in first.metrics] + [f"exact  {first.exact_note}"]
     parts = [*table, "", *_tests(evaluation, names), *verdict(evaluation), "", *notes, _intervals()]
     if errors := _errors(evaluation):
@@ -78,8 +78,8 @@ def markdown(evaluation: Evaluation) -> str:
     def escaped(name: str) -> str:
         return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", name)
 
-    rows = [["System", *_heads(evaluation, arrows=True)], [":---", *("---:" for _ in _heads(evaluation))]]
-    cells = zip(evaluation.names, _cells(evaluation), strict=True)
+    rows = [["System", *score_heads(evaluation, arrows=True)], [":---", *("---:" for _ in score_heads(evaluation))]]
+    cells = zip(evaluation.names, score_cells(evaluation), strict=True)
     rows += [[escaped(name), *map(cell, row)] for name, row in cells]
     table = [f"| {' | '.join(row)} |" for row in rows]
     title = f"{escaped(evaluation.test.title)}, {evaluation.scores[0].lines:,} lines"
@@ -98,9 +98,10 @@ def latex(evaluation: Evaluation) -> str:
         return told + (rf" {{\small$\pm${one.margin:.1f}}}" if one.margin is not None else "")
 
     heads = [
-        _escape(head).replace("↑", r"$\uparrow$").replace("↓", r"$\downarrow$") for head in _heads(evaluation, True)
+        _escape(head).replace("↑", r"$\uparrow$").replace("↓", r"$\downarrow$")
+        for head in score_heads(evaluation, True)
     ]
-    cells = zip(evaluation.names, _cells(evaluation), strict=True)
+    cells = zip(evaluation.names, score_cells(evaluation), strict=True)
     body = [" & ".join([_escape(name), *map(cell, row)]) + r" \\" for name, row in cells]
     signatures = [f"{score.name}: \\texttt{{{_escape(score.signature)}}}" for score in evaluation.scores[0].metrics]
     title = f"{_escape(evaluation.test.title)}, {evaluation.scores[0].lines:,} lines."
@@ -126,7 +127,7 @@ def latex(evaluation: Evaluation) -> str:
 FORMATS: dict[str, Callable[[Evaluation], str]] = {"text": text, "markdown": markdown, "latex": latex}
 
 
-def _heads(evaluation: Evaluation, arrows: bool = False) -> list[str]:
+def score_heads(evaluation: Evaluation, arrows: bool = False) -> list[str]:
     """Returns the names of all columns but the first."""
     heads = [score.name for score in evaluation.scores[0].metrics] + (["Exact, %"] if arrows else ["exact"])
     if any(system.loss is not None for system in evaluation.systems):
@@ -136,21 +137,26 @@ def _heads(evaluation: Evaluation, arrows: bool = False) -> list[str]:
     return [f"{head} {'↓' if head in LESS_IS_BETTER else '↑'}" for head in heads]
 
 
-def _cells(evaluation: Evaluation) -> list[list[Cell | None]]:
-    """Returns the numbers of each system, in the order of the columns."""
+def score_cells(evaluation: Evaluation, digits: int = 1) -> list[list[Cell | None]]:
+    """Returns the numbers of each system, in the order of the columns; which are best is seen to so many digits."""
     columns: list[list[Cell | None]] = []
     for i, score in enumerate(evaluation.scores[0].metrics):
         column = [scores.metrics[i] for scores in evaluation.scores]
-        best = (min if score.name in LESS_IS_BETTER else max)(round(each.value, 1) for each in column)
+        best = (min if score.name in LESS_IS_BETTER else max)(round(each.value, digits) for each in column)
         tests = [evaluation.difference(score.name, 0, k) for k in range(len(column))]
         columns.append(
             [
-                Cell(each.value, each.margin, found is not None and found.is_significant, round(each.value, 1) == best)
+                Cell(
+                    each.value,
+                    each.margin,
+                    found is not None and found.is_significant,
+                    round(each.value, digits) == best,
+                )
                 for each, found in zip(column, tests, strict=True)
             ]
         )
     exact = [100 * scores.exact for scores in evaluation.scores]
-    columns.append([Cell(value, is_best=round(value, 1) == round(max(exact), 1)) for value in exact])
+    columns.append([Cell(value, is_best=round(value, digits) == round(max(exact), digits)) for value in exact])
     perplexities = [system.perplexity for system in evaluation.systems]
     if any(value is not None for value in perplexities):
         # Not marked: perplexities of models with different tokenizers do not compare.
