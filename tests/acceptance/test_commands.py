@@ -95,7 +95,7 @@ def test_it_translates_and_evaluates(trained: Path, tmp_path: Path) -> None:
     assert scores["metrics"]["BLEU"]["score"] > 80
     assert scores["metrics"]["BLEU"]["signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a")
     text = run("evaluate", "--hypothesis", tmp_path / "out.de", "--reference", reference).stdout.decode()
-    assert re.match(r"BLEU +\d+\.\d\d +nrefs", text)
+    assert re.match(r"BLEU +\d+\.\d\d ± +\d+\.\d\d +nrefs", text)
     status = json.loads((trained / "run/status.json").read_text())
     assert status["test/bleu"] == pytest.approx(scores["metrics"]["BLEU"]["score"])
     (tested,) = status["tests"]
@@ -292,7 +292,7 @@ def test_typo_fails_at_once_with_a_hint(recipe_file: Write) -> None:
         ("translate", ["{run}", "--input", "{data}"], 2, "Is a directory"),
         ("translate", ["{run}", "--max-length-ratio", "0"], 2, "decode.max_length_ratio"),
         ("translate", ["{run}", "--n-best", "2"], 2, "needs --format jsonl"),
-        ("translate", ["{run}", "--n-best", "9", "--format", "jsonl"], 2, "more than the beam size, 2"),
+        ("translate", ["{run}", "--n-best", "9", "--format", "jsonl"], 2, "is more than the beam size (with --mbr: or --candidates), 2"),
         ("translate", ["{run}", "--output", "/nowhere/x"], 2, "/nowhere/x: No such file"),
         (
             "translate",
