@@ -292,7 +292,12 @@ def test_typo_fails_at_once_with_a_hint(recipe_file: Write) -> None:
         ("translate", ["{run}", "--input", "{data}"], 2, "Is a directory"),
         ("translate", ["{run}", "--max-length-ratio", "0"], 2, "decode.max_length_ratio"),
         ("translate", ["{run}", "--n-best", "2"], 2, "needs --format jsonl"),
-        ("translate", ["{run}", "--n-best", "9", "--format", "jsonl"], 2, "is more than the beam size (with --mbr: or --candidates), 2"),
+        (
+            "translate",
+            ["{run}", "--n-best", "9", "--format", "jsonl"],
+            2,
+            "is more than the beam size (with --mbr: or --candidates), 2",
+        ),
         ("translate", ["{run}", "--output", "/nowhere/x"], 2, "/nowhere/x: No such file"),
         (
             "translate",

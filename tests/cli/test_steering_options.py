@@ -1,6 +1,7 @@
 """The options of seq2seq-translate about search and steering, on the stored model."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -116,4 +117,13 @@ def test_help_lists_the_options_at_once() -> None:
             break
     for name in ("glossary", "forbidden", "prefixes", "keep", "guard", "with", "search", "seed", "mbr"):
         assert f"--{name} " in done.stdout
+    titles = re.findall(r"^(\w.*):$", done.stdout, re.MULTILINE)
+    assert titles[0] == "Input and output" and titles[-2:] == ["Computing", "Other options"]
+    for before, name, after in (
+        ("Input", "resume", "Search"),
+        ("Search", "with", "Sampling"),
+        ("Checks", "guard", "Comp"),
+    ):
+        places = [done.stdout.index(text) for text in (f"\n{before}", f"  --{name} ", f"\n{after}")]
+        assert places == sorted(places)
     assert min(times) < 0.5
