@@ -154,8 +154,13 @@ def _check_sides(
         raise Seq2SeqError("--testset stands for --source and --reference: give the one or the others")
     if langpair and not all(langpair.partition("-")):
         raise Seq2SeqError(f"--langpair {langpair}: must be two languages, such as en-de")
-    if not (models or hypotheses) or (models and not (source or testsets)):
-        raise Seq2SeqError("give either MODEL and --source, or --hypothesis, or all; --testset has a source too")
+    if not (models or hypotheses):
+        raise Seq2SeqError("nothing to score: give MODEL with --source, or --hypothesis FILE")
+    for model in models:
+        if Path(model).is_file():
+            raise Seq2SeqError(f"{model} is a file and no model: translations are given by --hypothesis {model}")
+    if models and not (source or testsets):
+        raise Seq2SeqError("MODEL needs a text to translate: give --source, or --testset, which has one")
     if not (references or testsets):
         raise Seq2SeqError("give --reference, or --testset")
 

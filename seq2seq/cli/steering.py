@@ -1,13 +1,15 @@
 """Options about how translations are found (also of seq2seq-calibrate) and what is asked of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from seq2seq.cli.common import heading
+from seq2seq.errors import Seq2SeqError
 
 if TYPE_CHECKING:
+    from seq2seq.config import DecodeSettings
     from seq2seq.decode.protected import Kind
     from seq2seq.decode.steering import Steering
 
@@ -78,6 +80,21 @@ def _added(options: list[Callable[..., Any]], function: Callable[..., Any]) -> C
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def check_drawing(decode: "DecodeSettings", options: Mapping[str, Any]) -> None:
+    """Checks that options about sampling are given only where something is drawn.
+
+    Args:
+        decode: how is searched.
+        options: as given, by name.
+
+    Raises:
+        Seq2SeqError: nothing is drawn.
+    """
+    useless = [f"--{name.replace('_', '-')}" for name in ("temperature", "top_k", "top_p") if options[name] is not None]
+    if useless and decode.search != "sampling":
+        raise Seq2SeqError(f"{', '.join(useless)}: beam search draws nothing; give --search sampling too")
 
 
 def read_steering(glossary: str | None, forbidden: str | None, keep: tuple[str, ...]) -> "Steering":

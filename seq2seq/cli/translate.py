@@ -24,7 +24,7 @@ from seq2seq.cli.common import (
     threads_option,
     visible,
 )
-from seq2seq.cli.steering import read_steering, sampling_options, search_options, steering_options
+from seq2seq.cli.steering import check_drawing, read_steering, sampling_options, search_options, steering_options
 from seq2seq.errors import RunError, Seq2SeqError
 
 if TYPE_CHECKING:
@@ -142,9 +142,11 @@ def main(
     options = {"others": others, "steering": steering, "guard": guard, "seed": seed, **given(decode)}
     translator = Translator.load(folder, device, batch_size, **options)
     if n_best > translator.most:
-        drawn = translator.decode.search == "sampling"
-        what = "the samples, --candidates" if drawn else "the beam size (with --mbr: or --candidates)"
+        decoding = translator.decode
+        found = "--beam-size" if decoding.mbr == "none" else "the smaller of --beam-size and --candidates"
+        what = "the samples, --candidates" if decoding.search == "sampling" else found
         raise Seq2SeqError(f"--n-best {n_best} is more than {what}, {translator.most}")
+    check_drawing(translator.decode, decode)
     if translator.doubt and form == "jsonl":
         click.echo(visible(f"no confidence: {translator.doubt}"), err=True)
     hashes = [model_hash(each) for each in (folder, *(find_model(Path(other)) for other in others))]

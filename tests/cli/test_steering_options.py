@@ -61,7 +61,7 @@ def test_prefixes(tmp_path: Path) -> None:
 
 def test_prefixes_must_be_as_many_as_lines(tmp_path: Path) -> None:
     few = run("--prefixes", write(tmp_path / "few", "Heute\n\n"))
-    assert few.exit_code == 2 and "there are 2 prefixes" in few.stderr and "6 lines" in few.stderr
+    assert few.exit_code == 2 and "there are 2 for 6 lines or more" in few.stderr
     many = run("--prefixes", write(tmp_path / "many", "\n" * 8))
     assert many.exit_code == 2 and "8 prefixes" in many.stderr and "6 lines" in many.stderr
     output = ["--output", tmp_path / "out"]
@@ -104,6 +104,13 @@ def test_sampling_with_a_seed(mbr: str) -> None:
     assert all(("utility" in each) == (mbr == "chrf") for row in rows for each in row["n_best"])
     beyond = run(*options, 1, "--format", "jsonl", "--n-best", 4)
     assert beyond.exit_code == 2 and "--n-best 4 is more than the samples, --candidates, 3" in beyond.stderr
+
+
+def test_drawing_is_asked_for() -> None:
+    done = run("--temperature", 0.5, "--top-k", 3)
+    assert done.exit_code == 2 and not done.stdout
+    assert "--temperature, --top-k: beam search draws nothing; give --search sampling too" in done.stderr
+    assert run("--temperature", 0.5, "--search", "sampling").exit_code == 0
 
 
 def test_help_lists_the_options_at_once() -> None:
