@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 )
 @heading("More measures")
 @click.option(
-    "--train", multiple=True, type=click.Path(), help="Training text of either language: tells which test "
-    "lines stand in it, and how well rare words are translated; may be repeated."
+    "--train", multiple=True, type=click.Path(), help="Training text of either language: warns of test lines "
+    "that stand in it; --report and --json say how well rare words are translated. May be repeated."
 )  # fmt: skip
 @click.option("--comet", metavar="[MODEL]", is_flag=False, flag_value="", default=None, help="Score with COMET too, "
               "by its usual model or the one given; needs the extra seq2seq[comet].")  # fmt: skip
