@@ -12,7 +12,11 @@ from seq2seq.cli.common import command
 )
 @click.option("--output", type=click.Path(), required=True, help="The model folder to write.")
 def main(run: str, last: int, output: str) -> None:
-    """Averages the weights of the last checkpoints of RUN, a run folder, into a model folder."""
+    """Averages the weights of the last checkpoints of RUN, a run folder, into a model folder.
+
+    \b
+    seq2seq-average runs/demo --last 5 --output runs/demo_average
+    """  # noqa: D301 (click reads the control character)
     from pathlib import Path
 
     from seq2seq.train.checkpoint import average_checkpoints

@@ -13,29 +13,34 @@ from seq2seq.cli.common import (
     command,
     device_option,
     given,
+    heading,
     precision_option,
     prepare_torch,
     shortlist_option,
     target_language_option,
     threads_option,
 )
-from seq2seq.cli.steering import search_options
+from seq2seq.cli.steering import sampling_options, search_options
 from seq2seq.errors import Seq2SeqError
 from seq2seq.files import whole_file
 
 
 @command
 @click.argument("model")
+@heading("Measuring")
 @click.option("--source", type=click.Path(), required=True, help="Text, plain, .gz or .zst, that the model was not "
               "trained on.")  # fmt: skip
 @click.option("--reference", type=click.Path(), required=True, help="Its translation, line by line.")
 @click.option("--check", is_flag=True, help="Measure the calibration that the model has; change nothing.")
 @click.option("--report", type=click.Path(), help="HTML file for the reliability diagram.")
+@target_language_option
+@heading("Search")
 @beam_size_option
 @search_options
-@batch_tokens_option
-@target_language_option
 @shortlist_option
+@sampling_options
+@heading("Computing")
+@batch_tokens_option
 @precision_option
 @device_option
 @threads_option

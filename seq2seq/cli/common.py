@@ -87,8 +87,40 @@ def visible(text: str) -> str:
     return text.translate(CONTROLS).encode("utf-8", "backslashreplace").decode()
 
 
+def heading(title: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Lets --help list the options that follow, up to the next heading, under a title."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        # Decorators are applied from the last one up: what click noted last is the first option that follows.
+        first = function.__dict__["__click_params__"][-1].name
+        function.__dict__.setdefault("headings", {})[first] = title
+        return function
+
+    return add
+
+
+class _Command(click.Command):
+    """A command whose options stand under headings in --help, those that all commands have at the end."""
+
+    headings: Mapping[str | None, str]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        title, sections, common = "Options", dict[str, list[tuple[str, str]]](), []
+        for option in self.get_params(ctx):
+            title = self.headings.get(option.name, title)
+            record = option.get_help_record(ctx) if isinstance(option, click.Option) else None
+            if record and option.expose_value:
+                sections.setdefault(title, []).append(record)
+            elif record:
+                common.append(record)
+        sections.setdefault("Other options" if self.headings else title, []).extend(common)
+        for name, records in sections.items():
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+
 def command(function: Callable[P, None]) -> click.Command:
-    """Makes a command of a function and its options.
+    """Makes a command of a function and its options; see `heading`.
 
     Errors that a user can mend become one message on stderr and the exit code they carry.
     """
@@ -109,4 +141,7 @@ def command(function: Callable[P, None]) -> click.Command:
             sys.exit(code)
 
     versioned = click.version_option(package_name="seq2seq")(run)
-    return click.command(context_settings={"help_option_names": ["-h", "--help"]})(versioned)
+    settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    made = click.command(cls=_Command, context_settings=settings)(versioned)
+    made.headings = getattr(function, "headings", {})
+    return made

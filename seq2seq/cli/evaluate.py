@@ -15,6 +15,7 @@ from seq2seq.cli.common import (
     command,
     device_option,
     given,
+    heading,
     precision_option,
     prepare_torch,
     shortlist_option,
@@ -32,38 +33,43 @@ if TYPE_CHECKING:
 
 @command
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
-@click.option("--source", type=click.Path(), help="Text that MODELs translate.")
+@heading("What is scored")
+@click.option("--source", type=click.Path(), help="Text that MODELs translate, plain, .gz or .zst.")
 @click.option(
     "--reference", "references", multiple=True, type=click.Path(),
-    help="Correct translations, one for each line; again for each further reference.",
+    help="Correct translations, one for each line; may be repeated, once for each reference.",
+)  # fmt: skip
+@click.option(
+    "--hypothesis", "hypotheses", metavar="[NAME=]FILE[,...]", multiple=True,
+    help="Translations of one system to score, a file for each test set; may be repeated.",
 )  # fmt: skip
 @click.option(
     "--testset", "testsets", metavar="NAME", multiple=True, help="Instead of --source and --reference: "
-    "NAME=SOURCE,REFERENCE[,REFERENCE...], or what sacrebleu calls it, such as wmt14/full; again for each further one.",
+    "NAME=SOURCE,REFERENCE[,REFERENCE...], or what sacrebleu calls it, such as wmt14/full; may be repeated.",
 )  # fmt: skip
 @click.option(
     "--langpair", metavar="PAIR", help="Language pair, such as en-de: of --testset, and for BLEU's tokenizer."
 )
+@heading("More measures")
 @click.option(
-    "--hypothesis", "hypotheses", metavar="[NAME=]FILE[,...]", multiple=True,
-    help="Translations to score, a file for each test set; again for each further system.",
+    "--train", multiple=True, type=click.Path(), help="Training text of either language: warns of test lines "
+    "that stand in it; --report and --json say how well rare words are translated. May be repeated."
 )  # fmt: skip
-@click.option(
-    "--train", multiple=True, type=click.Path(), help="Training text of either language: searched for the test lines, "
-    "and counted, for quality by how rare words are."
-)  # fmt: skip
-@click.option("--comet", metavar="MODEL", is_flag=False, flag_value="", default=None, help="Score with COMET too, by "
-              "this model or its usual one; needs the extra seq2seq[comet].")  # fmt: skip
-@click.option("--output", type=click.Path(), help="Where the translations of a single MODEL go, if they are kept.")
+@click.option("--comet", metavar="[MODEL]", is_flag=False, flag_value="", default=None, help="Score with COMET too, "
+              "by its usual model or the one given; needs the extra seq2seq[comet].")  # fmt: skip
+@heading("Results")
+@click.option("--output", type=click.Path(), help="Where the translations of a single MODEL are kept.")
 @click.option("--report", type=click.Path(), help="HTML file to read and to send: what is better, where, and all "
               "sentences side by side.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex", "json"]), default="text",
-              show_default=True, help="Of what is printed.")  # fmt: skip
+              show_default=True, help="Format of what is printed.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
-@beam_size_option
-@batch_tokens_option
+@heading("How MODELs translate")
 @target_language_option
+@beam_size_option
 @shortlist_option
+@heading("Computing")
+@batch_tokens_option
 @precision_option
 @device_option
 @threads_option
@@ -148,8 +154,13 @@ def _check_sides(
         raise Seq2SeqError("--testset stands for --source and --reference: give the one or the others")
     if langpair and not all(langpair.partition("-")):
         raise Seq2SeqError(f"--langpair {langpair}: must be two languages, such as en-de")
-    if not (models or hypotheses) or (models and not (source or testsets)):
-        raise Seq2SeqError("give either MODEL and --source, or --hypothesis, or all; --testset has a source too")
+    if not (models or hypotheses):
+        raise Seq2SeqError("nothing to score: give MODEL with --source, or --hypothesis FILE")
+    for model in models:
+        if Path(model).is_file():
+            raise Seq2SeqError(f"{model} is a file and no model: translations are given by --hypothesis {model}")
+    if models and not (source or testsets):
+        raise Seq2SeqError("MODEL needs a text to translate: give --source, or --testset, which has one")
     if not (references or testsets):
         raise Seq2SeqError("give --reference, or --testset")
 

@@ -12,6 +12,7 @@ from seq2seq.cli.common import (
     command,
     device_option,
     given,
+    heading,
     open_output,
     precision_option,
     prepare_torch,
@@ -28,19 +29,22 @@ DRAWING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")  # wh
 
 @command
 @click.argument("model")
-@click.option("--prompt", help='Text to continue; "": a text is begun.')
+@heading("Input and output")
+@click.option("--prompt", help='Text to continue; "" begins a new one.')
 @click.option("--input", "source", type=click.Path(), help="File with a prompt on each line, plain, .gz or .zst.  "
               "[default: stdin]")  # fmt: skip
 @click.option("--output", type=click.Path(), help="Where the texts go.  [default: stdout]")
 @click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text", show_default=True,
               help="text: prompts with what follows them; jsonl: one object for each text, with log-probabilities."
               )  # fmt: skip
+@heading("Texts")
 @click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="Texts for each prompt.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Longest continuation in tokens.")
-@click.option("--stop", multiple=True, help="A text ends in front of this; again for each further "
-              "one. In most shells a line break is $'\\n'.")  # fmt: skip
+@click.option("--stop", multiple=True, help="A text ends in front of this; may be repeated. In most "
+              "shells a line break is $'\\n'.")  # fmt: skip
 @click.option("--begin", is_flag=True, help="Each prompt begins a text; else it may stand in the midst of one.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Another one draws other texts.")
+@heading("Drawing and search")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed draws other texts.")
 @click.option("--temperature", type=click.FloatRange(0), help="Below 1 probable tokens are more so; 0 is greedy.")
 @click.option("--top-k", type=click.IntRange(0), help="Draw from this many most probable tokens; 0: from all.")
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Draw from the most probable tokens that "
@@ -49,6 +53,7 @@ DRAWING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")  # wh
 @click.option("--repetition-penalty", type=click.FloatRange(0, min_open=True), help="Makes tokens that have occurred "
               "less probable; 1: not at all.")  # fmt: skip
 @beam_size_option
+@heading("Computing")
 @batch_tokens_option
 @precision_option
 @device_option

@@ -24,7 +24,7 @@ STREAMED = 1_000_000  # rows of a stream that are read where no limit is given
 @command
 @click.argument("what", metavar="[RECIPE | MODEL]", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--source", type=click.Path(), help="Text file, plain or .gz, instead of a recipe.")
+@click.option("--source", type=click.Path(), help="Text file, plain, .gz or .zst, instead of a recipe.")
 @click.option("--target", type=click.Path(), help="Its translation, line by line.")
 @click.option("--test-source", type=click.Path(), help="Text to test with.")
 @click.option("--test-target", type=click.Path(), help="Its translation.")

@@ -26,7 +26,7 @@ def main(folder: str, html: str | None, sort: str | None, as_json: bool) -> None
     """Prints a table of all runs below FOLDER: how they stand, what they reached, and where their settings differ.
 
     The best run stands first. Translation and language models have a table each. Test scores come with the test set,
-    metric and signature that they belong to. Folders that cannot be read are told of on stderr.
+    metric and signature that they belong to. Folders that cannot be read are reported on stderr.
 
     \b
     seq2seq-leaderboard runs

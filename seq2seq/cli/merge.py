@@ -19,7 +19,10 @@ def main(output: str, parts: tuple[str, ...]) -> None:
     """  # noqa: D301 (click reads the control character)
     from pathlib import Path
 
-    from seq2seq.decode.shards import merge
+    from seq2seq.decode.shards import manifest_of, merge
 
-    lines = merge(Path(output), [Path(part) for part in parts])
-    click.echo(f"{lines:,} lines of {len(parts)} parts in {output}", err=True)
+    paths = [Path(part) for part in parts]
+    manifests = {manifest_of(path) for path in paths}  # which a pattern such as part.* names too
+    paths = [path for path in paths if path not in manifests]
+    lines = merge(Path(output), paths)
+    click.echo(f"{lines:,} lines of {len(paths)} parts in {output}", err=True)

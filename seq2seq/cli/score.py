@@ -56,7 +56,11 @@ def main(
     writes: whenever the window is full its older half is dropped.
 
     The perplexity per token over all lines goes to stderr.
-    """
+
+    \b
+    seq2seq-score runs/demo --source test.en --target test.de
+    seq2seq-score runs/shakespeare --target test.txt --format jsonl
+    """  # noqa: D301 (click reads the control character)
     prepare_torch(threads)
     from pathlib import Path
 

@@ -10,11 +10,12 @@ from seq2seq.errors import Seq2SeqError
 @click.argument("model")
 @click.option(
     "--source", "sources", type=click.Path(), multiple=True, required=True,
-    help="Text file, plain, .gz or .zst, best that of the training; again for each further corpus.",
+    help="Text file, plain, .gz or .zst, best that of the training; may be repeated.",
 )  # fmt: skip
 @click.option(
-    "--target", "targets", type=click.Path(), multiple=True, required=True, help="Its translation, line by line."
-)
+    "--target", "targets", type=click.Path(), multiple=True, required=True,
+    help="Its translation, line by line; as often as --source.",
+)  # fmt: skip
 @click.option(
     "--target-language", "languages", metavar="CODE", multiple=True,
     help="Language of --target, of a model of several; as often as --target.",
@@ -23,8 +24,8 @@ def main(sources: tuple[str, ...], targets: tuple[str, ...], languages: tuple[st
     """Learns a shortlist from parallel text and keeps it with MODEL, a run folder (its best model) or a model folder.
 
     The shortlist says which target tokens may stand in the translation of each source token. With it
-    `seq2seq-translate --shortlist` looks at a small part of the vocabulary for each sentence. One that is there is
-    replaced; the model itself stays as it is.
+    `seq2seq-translate --shortlist` looks at a small part of the vocabulary for each sentence. A shortlist that is there
+    is replaced; the model itself stays as it is.
 
     \b
     seq2seq-shortlist runs/demo --source train.en --target train.de

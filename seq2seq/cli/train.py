@@ -21,10 +21,12 @@ CONDITIONS = ("data", "device", "precision", "threads")  # what may change betwe
 @click.option("--dry-run", is_flag=True, help="Print settings, sizes and estimates, prepare the data, and stop.")
 @click.option("--list-dropped", metavar="FILE", help="Write the pairs that are not trained on, and why, and stop.")
 @click.option("--explain", metavar="KEY", help="Say what a key of a recipe means, and stop.")
-@click.option("--accept", multiple=True, metavar="KEY", help="Go on with a run although KEY has changed.")
+@click.option(
+    "--accept", multiple=True, metavar="KEY", help="Go on with a run although KEY has changed; may be repeated."
+)
 @click.option(
     "--rank-timeout", type=click.FloatRange(min=1), default=120.0, show_default=True, metavar="SECONDS",
-    help="Under torchrun: a process without a sign of life for so long ends all.",
+    help="Under torchrun: end all processes when one gives no sign of life for so long.",
 )  # fmt: skip
 @device_option
 @threads_option
@@ -41,9 +43,14 @@ def main(
 ) -> None:
     """Trains the model that RECIPE describes; run again, it goes on where it stopped.
 
-    KEY=VALUE replaces a key of the recipe, for example train.learning_rate=6e-4. Several processes train together
-    when started with torchrun: torchrun --nproc-per-node 2 --no-python seq2seq-train RECIPE.
-    """
+    KEY=VALUE replaces a key of the recipe. Several processes train together when started with torchrun.
+
+    \b
+    seq2seq-train recipes/demo.yaml
+    seq2seq-train recipes/demo.yaml output=runs/short train.max_steps=300 --dry-run
+    seq2seq-train --explain train
+    torchrun --nproc-per-node 2 --no-python seq2seq-train recipes/demo.yaml
+    """  # noqa: D301 (click reads the control character)
     import seq2seq.config as config
 
     if explain is not None:

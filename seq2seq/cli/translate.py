@@ -15,6 +15,7 @@ from seq2seq.cli.common import (
     device_option,
     ended_by_sigterm,
     given,
+    heading,
     open_output,
     precision_option,
     prepare_torch,
@@ -23,7 +24,7 @@ from seq2seq.cli.common import (
     threads_option,
     visible,
 )
-from seq2seq.cli.steering import read_steering, search_options, steering_options
+from seq2seq.cli.steering import check_drawing, read_steering, sampling_options, search_options, steering_options
 from seq2seq.errors import RunError, Seq2SeqError
 
 if TYPE_CHECKING:
@@ -51,31 +52,40 @@ def _read_shard(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 @command
 @click.argument("model")
+@heading("Input and output")
 @click.option("--input", "source", type=click.Path(), help="Text file, plain, .gz or .zst.  [default: stdin]")
 @click.option("--output", type=click.Path(), help="Where the translations go, compressed if it is named .gz or .zst. "
               " [default: stdout]")  # fmt: skip
-@click.option("--resume", is_flag=True, help="Go on where the same command was stopped or killed; needs --output.")
-@click.option("--shard", metavar="I/N", callback=_read_shard, help="Translate the I-th of N parts of --input, for "
-              "seq2seq-merge to join; a finished part is left as it is.")  # fmt: skip
-@click.option("--strict", is_flag=True, help="End with exit code 2 if a line could not be translated or its "
-              "translation was cut off.")  # fmt: skip
+@target_language_option
 @click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text", show_default=True,
               help="jsonl: one object for each line, with scores and flags.")  # fmt: skip
-@click.option("--alignment", type=click.Choice(["hard", "soft"]), help="Tell which words come from which: links of "
-              "words, or (jsonl) the weight of each source word in each word.")  # fmt: skip
-@click.option("--alignment-output", type=click.Path(), help="Where hard alignments go, a line \"0-0 1-2 ...\" for each "
-              "line; with jsonl they are in the objects.")  # fmt: skip
-@click.option("--token-scores", is_flag=True, help="Tell the log-probability of each token and word (jsonl).")
-@beam_size_option
 @click.option(
     "--n-best", type=click.IntRange(1), default=1, show_default=True, help="Translations for each line (jsonl)."
 )
+@click.option("--token-scores", is_flag=True, help="Add the log-probability of each token and word (jsonl).")
+@click.option("--alignment", type=click.Choice(["hard", "soft"]), help="Add which words come from which: links of "
+              "words, or (jsonl) the weight of each source word in each word.")  # fmt: skip
+@click.option("--alignment-output", type=click.Path(), help="Where hard alignments go, a line \"0-0 1-2 ...\" for each "
+              "line; with jsonl they are in the objects.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on where the same command was stopped or killed; needs --output.")
+@click.option("--shard", metavar="I/N", callback=_read_shard, help="Translate the I-th of N parts of --input, for "
+              "seq2seq-merge to join; a finished part is left as it is.")  # fmt: skip
+@heading("Search")
+@beam_size_option
 @search_options
+@click.option("--with", "others", multiple=True, metavar="MODEL", help="Another model with the same tokenizer, whose "
+              "probabilities are averaged with MODEL's; may be repeated.")  # fmt: skip
+@shortlist_option
+@sampling_options
 @steering_options
+@heading("Checks")
+@click.option("--guard", is_flag=True, help="Try translations that seem wrong (loops, copies, lengths, lost numbers) "
+              "once more, and flag those that still do.")  # fmt: skip
+@click.option("--strict", is_flag=True, help="End with exit code 2 if a line could not be translated or its "
+              "translation was cut off.")  # fmt: skip
+@heading("Computing")
 @batch_tokens_option
 @click.option("--batch-size", type=click.IntRange(1), help="Sentences translated at once, at the most.")
-@target_language_option
-@shortlist_option
 @precision_option
 @device_option
 @threads_option
@@ -107,11 +117,12 @@ def main(
 
     Options not given are those of the recipe's decode section. Blank lines stay blank; a line longer than any the
     model was trained on is split at sentence ends, translated and joined; a line that cannot be translated becomes an
-    empty one, and is told of.
-
-    Until --output is whole it is called OUTPUT.part; --resume goes on with that.
+    empty one and is reported on stderr. Until --output is whole it is called OUTPUT.part.
 
     \b
+    echo "The dog sees a cat." | seq2seq-translate runs/demo
+    seq2seq-translate runs/demo --input new.en --output new.de --glossary terms.tsv --keep number --guard
+    seq2seq-translate runs/demo --input new.en --n-best 3 --format jsonl > new.jsonl
     seq2seq-translate runs/demo --input big.en.gz --output big.de.gz --resume
     seq2seq-translate runs/demo --input big.en --output big.de.3 --shard 3/8
     """  # noqa: D301 (click reads the control character)
@@ -131,9 +142,11 @@ def main(
     options = {"others": others, "steering": steering, "guard": guard, "seed": seed, **given(decode)}
     translator = Translator.load(folder, device, batch_size, **options)
     if n_best > translator.most:
-        drawn = translator.decode.search == "sampling"
-        what = "the samples, --candidates" if drawn else "the beam size (with --mbr: or --candidates)"
+        decoding = translator.decode
+        found = "--beam-size" if decoding.mbr == "none" else "the smaller of --beam-size and --candidates"
+        what = "the samples, --candidates" if decoding.search == "sampling" else found
         raise Seq2SeqError(f"--n-best {n_best} is more than {what}, {translator.most}")
+    check_drawing(translator.decode, decode)
     if translator.doubt and form == "jsonl":
         click.echo(visible(f"no confidence: {translator.doubt}"), err=True)
     hashes = [model_hash(each) for each in (folder, *(find_model(Path(other)) for other in others))]

@@ -106,7 +106,8 @@ def _default(entry: Key) -> str:
 
 def _description(entry: Key) -> str:
     below = f" It has the keys of {entry.same_as}." if entry.same_as else ""
-    return f"{entry.info.description}{below}"
+    # A docstring may have several lines; here each key has one.
+    return f"{' '.join(str(entry.info.description).split())}{below}"
 
 
 def _line(entry: Key) -> str:

@@ -122,8 +122,8 @@ class BulkTranslation:
         if len(found) < n:
             before = self.tally.lines
             raise DataError(
-                f"there are {before + len(found):,} prefixes, fewer than lines of the input, which are "
-                f"{before + n:,} lines or more: each line has one"
+                f"--prefixes: there are {before + len(found):,} for {before + n:,} lines or more of the input; "
+                "each line needs one, which may be blank"
             )
         return found
 

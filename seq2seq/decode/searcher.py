@@ -76,7 +76,10 @@ class Searcher:
                 "  seq2seq-shortlist MODEL --source FILE --target FILE\nor translate with --no-shortlist"
             )
         if any(other.tokenizer.hash() != self.tokenizer.hash() for other in models):
-            raise ModelError("models that translate together must have the same tokenizer: train them with the same")
+            raise ModelError(
+                "models that translate together must have the same tokenizer: train them on the same text with the "
+                "same tokenizer settings"
+            )
 
     @cached_property
     def pieces(self) -> Pieces:

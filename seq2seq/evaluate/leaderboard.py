@@ -303,7 +303,7 @@ def _sorted(tables: Sequence[Table], sort: str | None) -> list[Table]:
     if sort is not None and sort not in keys:
         near = get_close_matches(sort, keys, 1)
         meant = f"; did you mean {near[0]}?" if near else ""
-        raise Seq2SeqError(f"--sort {sort}: no such column{meant} There are: {', '.join(keys)}")
+        raise Seq2SeqError(f"--sort {sort}: no such column{meant or '.'} There are: {', '.join(keys)}")
     found = []
     for table in tables:
         names = [column.key for column in table.columns]

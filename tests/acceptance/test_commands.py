@@ -292,7 +292,7 @@ def test_typo_fails_at_once_with_a_hint(recipe_file: Write) -> None:
         ("translate", ["{run}", "--input", "{data}"], 2, "Is a directory"),
         ("translate", ["{run}", "--max-length-ratio", "0"], 2, "decode.max_length_ratio"),
         ("translate", ["{run}", "--n-best", "2"], 2, "needs --format jsonl"),
-        ("translate", ["{run}", "--n-best", "9", "--format", "jsonl"], 2, "is more than the beam size (with --mbr: or --candidates), 2"),
+        ("translate", ["{run}", "--n-best", "9", "--format", "jsonl"], 2, "--n-best 9 is more than --beam-size, 2"),
         ("translate", ["{run}", "--output", "/nowhere/x"], 2, "/nowhere/x: No such file"),
         (
             "translate",
@@ -327,7 +327,12 @@ def test_typo_fails_at_once_with_a_hint(recipe_file: Write) -> None:
             2,
             "/no/x",
         ),
-        ("evaluate", ["--reference", "{run}/recipe.yaml"], 2, "give either MODEL and --source, or --hypothesis"),
+        (
+            "evaluate",
+            ["--reference", "{run}/recipe.yaml"],
+            2,
+            "nothing to score: give MODEL with --source, or --hypothesis",
+        ),
         ("evaluate", ["--hypothesis", "{run}/recipe.yaml", "--reference", "{data}/valid.de"], 2, "valid.de has 60"),
         ("evaluate", ["{run}", "--source", "{data}/train.en", "--reference", "{data}/valid.de"], 2, "valid.de has 60"),
     ],

@@ -214,8 +214,9 @@ def test_set_that_cannot_be_downloaded(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--reference", "test.de"], "give either MODEL and --source, or --hypothesis"),
-        (["model", "--reference", "test.de"], "give either MODEL and --source, or --hypothesis"),
+        (["--reference", "test.de"], "nothing to score: give MODEL with --source, or --hypothesis FILE"),
+        (["model", "--reference", "test.de"], "MODEL needs a text to translate: give --source"),
+        (["out.de", "--reference", "test.de"], "out.de is a file and no model: translations are given by --hypothesis"),
         (["--hypothesis", "out.de"], "give --reference, or --testset"),
         (["--hypothesis", "out.de", "--testset", "wmt14"], "--testset needs --langpair"),
         (["--hypothesis", "out.de", "--reference", "test.de", "--langpair", "de"], "must be two languages"),

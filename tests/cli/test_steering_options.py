@@ -1,6 +1,7 @@
 """The options of seq2seq-translate about search and steering, on the stored model."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def test_prefixes(tmp_path: Path) -> None:
 
 def test_prefixes_must_be_as_many_as_lines(tmp_path: Path) -> None:
     few = run("--prefixes", write(tmp_path / "few", "Heute\n\n"))
-    assert few.exit_code == 2 and "there are 2 prefixes" in few.stderr and "6 lines" in few.stderr
+    assert few.exit_code == 2 and "there are 2 for 6 lines or more" in few.stderr
     many = run("--prefixes", write(tmp_path / "many", "\n" * 8))
     assert many.exit_code == 2 and "8 prefixes" in many.stderr and "6 lines" in many.stderr
     output = ["--output", tmp_path / "out"]
@@ -105,6 +106,13 @@ def test_sampling_with_a_seed(mbr: str) -> None:
     assert beyond.exit_code == 2 and "--n-best 4 is more than the samples, --candidates, 3" in beyond.stderr
 
 
+def test_drawing_is_asked_for() -> None:
+    done = run("--temperature", 0.5, "--top-k", 3)
+    assert done.exit_code == 2 and not done.stdout
+    assert "--temperature, --top-k: beam search draws nothing; give --search sampling too" in done.stderr
+    assert run("--temperature", 0.5, "--search", "sampling").exit_code == 0
+
+
 def test_help_lists_the_options_at_once() -> None:
     code = "from seq2seq.cli.translate import main; main(['--help'])"
     times = []
@@ -116,4 +124,13 @@ def test_help_lists_the_options_at_once() -> None:
             break
     for name in ("glossary", "forbidden", "prefixes", "keep", "guard", "with", "search", "seed", "mbr"):
         assert f"--{name} " in done.stdout
+    titles = re.findall(r"^(\w.*):$", done.stdout, re.MULTILINE)
+    assert titles[0] == "Input and output" and titles[-2:] == ["Computing", "Other options"]
+    for before, name, after in (
+        ("Input", "resume", "Search"),
+        ("Search", "with", "Sampling"),
+        ("Checks", "guard", "Comp"),
+    ):
+        places = [done.stdout.index(text) for text in (f"\n{before}", f"  --{name} ", f"\n{after}")]
+        assert places == sorted(places)
     assert min(times) < 0.5

@@ -145,6 +145,8 @@ def test_parts_are_merged_if_they_are_a_whole(
         stop_behind(patch, 0, lambda: pytest.fail("translated again"))
         again = run(model, *arguments[0])
     assert again.exit_code == 0 and "shard 1/3 is finished already" in again.stderr
+    everything = sorted(tmp_path.glob("part*"))
+    assert len(everything) == 6 and merged(*everything)[0] == 0
     assert merged(*parts[::-1]) == (0, f"{LINES} lines of 3 parts in {tmp_path / 'whole'}\n")
     assert (tmp_path / "whole").read_bytes() == expected
     (tmp_path / "whole").unlink()
