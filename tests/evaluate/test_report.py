@@ -202,7 +202,7 @@ def test_page_needs_nothing_else() -> None:
     assert not re.search(r"fetch\(|XMLHttp|import\(|innerHTML|insertAdjacentHTML|eval\(", page.scripts[1])
     assert page.count("link") == 0
     policy = next(str(values["content"]) for tag, values in page.elements if "http-equiv" in values)
-    assert policy.startswith("default-src 'none'")
+    assert policy.startswith("default-src 'none'; base-uri 'none'; form-action 'none'")
 
 
 def test_all_controls_are_labelled() -> None:
