@@ -192,7 +192,7 @@ def evaluate(
     statistics = count_systems(references, hypotheses, test.target_language)
     if comet is not None:
         _add_comet(comet, test, metrics, statistics, hypotheses)
-    samples = [bootstrap(metrics, each) for each in statistics]
+    samples = bootstrap(metrics, statistics)
     scores = [
         with_intervals(metrics.from_statistics(*pair), drawn)
         for pair, drawn in zip(zip(statistics, hypotheses, strict=True), samples, strict=True)

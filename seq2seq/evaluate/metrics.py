@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from seq2seq.errors import DataError
 
 METRICS = ("BLEU", "chrF", "chrF++", "TER")
+LESS_IS_BETTER = ("TER",)
 
 Statistics = dict[str, NDArray[np.float64]]  # of each metric, [lines, counts]: their sums are scored
 
