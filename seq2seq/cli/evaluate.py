@@ -1,6 +1,7 @@
 """seq2seq-evaluate: how good translations are, and which system is better."""
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -123,7 +124,7 @@ def main(
         with whole_file(Path(output)) as file:
             file.writelines(line.encode() + b"\n" for line in systems[0][0].hypotheses)
     evaluations = [
-        _evaluate(test, [*(each[i] for each in systems), *_read(texts, i)], train, comet)
+        _evaluate(test, [*(each[i] for each in systems), *_read(texts, i)], train, comet, threads)
         for i, test in enumerate(tests)
     ]
     _print(evaluations, "json" if as_json else form)
@@ -211,13 +212,15 @@ def _read(texts: dict[str, list["TextFile"]], i: int) -> list["System"]:
     return [System(name, files[i].lines, files[i]) for name, files in texts.items()]
 
 
-def _evaluate(test: "TestSet", systems: list["System"], train: Sequence[str], comet: str | None) -> "Evaluation":
+def _evaluate(
+    test: "TestSet", systems: list["System"], train: Sequence[str], comet: str | None, threads: int | None
+) -> "Evaluation":
     """Evaluates systems on a test set; what misleads is told on stderr."""
     from seq2seq.evaluate.evaluation import evaluate
     from seq2seq.evaluate.frequency import read_training
 
     found = read_training(train, test, [system.hypotheses for system in systems]) if train else ([], None)
-    evaluation = evaluate(test, systems, *found, comet)
+    evaluation = evaluate(test, systems, *found, comet, threads or os.cpu_count() or 1)
     for warning in evaluation.warnings:
         click.echo(f"warning: {warning}", err=True)
     return evaluation

@@ -1,6 +1,6 @@
 """Statistics of several systems at once: equal translations of a line are looked at once, by several processes."""
 
-import os
+import math
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 
 from seq2seq.evaluate.metrics import METRICS, Metrics, Statistics
 
-ALONE = 4000  # translations up to which one process is as fast as several
+ALONE = 4000  # translations that one process counts as fast as several, which must start first
 PIECES = 8  # for each process: pieces take unequally long
 
 Counts = dict[str, list[NDArray[np.float64]]]
 
 
 def count_systems(
-    references: Sequence[Sequence[str]], systems: Sequence[Sequence[str]], target_language: str = ""
+    references: Sequence[Sequence[str]],
+    systems: Sequence[Sequence[str]],
+    target_language: str = "",
+    processes: int = 1,
 ) -> list[Statistics]:
     """Returns the statistics of each system, as `Metrics.statistics` does of one.
 
@@ -26,12 +29,14 @@ def count_systems(
         references: see Metrics.
         systems: translations of each system, one for each line.
         target_language: see Metrics.
+        processes: at most; several are spawned, which imports the main program anew: it must allow for that.
 
     Raises:
         DataError: see Metrics.
     """
-    n_lines, workers = len(references[0]), os.cpu_count() or 1
-    if n_lines * len(systems) <= ALONE or workers == 1:
+    n_lines = len(references[0])
+    workers = min(processes, math.ceil(n_lines * len(systems) / ALONE))
+    if workers <= 1:
         counts = [_count(references, systems, target_language)]
     else:
         ends = np.linspace(0, n_lines, min(n_lines, workers * PIECES) + 1).astype(int)

@@ -172,6 +172,7 @@ def evaluate(
     overlaps: Sequence[Overlap] = (),
     frequency: Frequency | None = None,
     comet: str | None = None,
+    processes: int = 1,
 ) -> Evaluation:
     """Scores systems on a test set, tests their differences, and looks for what makes the scores misleading.
 
@@ -181,6 +182,7 @@ def evaluate(
         overlaps: what was found in files of training text.
         frequency: quality by how often training text has a word.
         comet: model of COMET; empty: its usual one; None: no scores of COMET.
+        processes: at most, to count with; see `count_systems`.
 
     Raises:
         DataError: there are no lines, or numbers of lines differ.
@@ -189,7 +191,7 @@ def evaluate(
     references = test.reference_lines
     metrics = Metrics(references, target_language=test.target_language)
     hypotheses = [metrics.checked(system.hypotheses) for system in systems]
-    statistics = count_systems(references, hypotheses, test.target_language)
+    statistics = count_systems(references, hypotheses, test.target_language, processes)
     if comet is not None:
         _add_comet(comet, test, metrics, statistics, hypotheses)
     samples = bootstrap(metrics, statistics)

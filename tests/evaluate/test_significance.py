@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -179,6 +180,21 @@ def test_few_lines_show_nothing(n_lines: int, worse: int, significant: bool) -> 
         assert max(found.bootstrap, found.randomisation) < LEVEL  # so that the tests alone would say otherwise
 
 
+def test_a_script_of_ones_own_may_evaluate_many_lines(tmp_path: Path) -> None:
+    script = """
+        from seq2seq.evaluate import counting
+        from seq2seq.evaluate.evaluation import System, evaluate
+        from seq2seq.evaluate.testset import TestSet, TextFile
+        counting.ALONE = 2
+        lines = ["the old dog", "a cat", "it is big"]
+        print(evaluate(TestSet("t", [TextFile("r", lines, "")]), [System("one", lines)]).scores[0].exact)
+    """
+    (tmp_path / "script.py").write_text(dedent(script))
+    for source in ({"args": [sys.executable, "script.py"]}, {"args": [sys.executable], "input": dedent(script)}):
+        out = subprocess.run(**source, capture_output=True, text=True, cwd=tmp_path, check=False)  # type: ignore[call-overload]
+        assert (out.stdout.strip(), out.stderr) == ("1.0", "")
+
+
 @pytest.mark.parametrize("n_references", [1, 2])
 def test_several_processes_count_like_one(monkeypatch: pytest.MonkeyPatch, n_references: int) -> None:
     references, systems = texts(25, 8)
@@ -186,7 +202,6 @@ def test_several_processes_count_like_one(monkeypatch: pytest.MonkeyPatch, n_ref
     expected = [Metrics(references).statistics(lines) for lines in systems]
     alone = count_systems(references, systems)
     monkeypatch.setattr(counting, "ALONE", 10)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    for found in (alone, count_systems(references, systems)):
+    for found in (alone, count_systems(references, systems, processes=2)):
         for one, other in zip(found, expected, strict=True):
             assert all(np.array_equal(one[name], other[name]) for name in METRICS)
