@@ -108,10 +108,11 @@ def main(
     from seq2seq.evaluate.testset import local_test_set, read_text
     from seq2seq.text.lines import read_lines
 
+    language = (langpair or "").partition("-")[2] or decode["target_language"] or ""
     if testsets:
-        tests = [read_test_set(name, langpair) for name in testsets]
+        tests = [read_test_set(name, langpair, language) for name in testsets]
     else:
-        tests = [local_test_set(source, references, (langpair or "").partition("-")[2])]
+        tests = [local_test_set(source, references, language)]
     texts = {name: [read_text(path) for path in paths] for name, paths in files}
     _check_lines(tests, texts, bool(models))
     for path in map(Path, train):  # what cannot be read is told before models translate

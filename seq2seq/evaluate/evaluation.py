@@ -12,7 +12,7 @@ from seq2seq.evaluate.counting import count_systems
 from seq2seq.evaluate.errors import find_errors
 from seq2seq.evaluate.frequency import Frequency
 from seq2seq.evaluate.groups import group_lines
-from seq2seq.evaluate.guards import Overlap, check_translations
+from seq2seq.evaluate.guards import Overlap, check_translations, unspaced
 from seq2seq.evaluate.metrics import Metrics, Score, Scores, Statistics
 from seq2seq.evaluate.significance import Difference, bootstrap, compare, draws, with_intervals
 from seq2seq.evaluate.testset import TestSet, TextFile
@@ -206,7 +206,7 @@ def evaluate(
             for group in grouping.groups
         ]
         grouped.append(GroupedScores(grouping.title, grouping.note, groups))
-    warnings = [
+    warnings = unspaced(references, metrics.signature("BLEU")) + [
         f"{system.name}: {warning}"
         for system in systems
         for warning in check_translations(system.hypotheses, references, test.source_lines)
