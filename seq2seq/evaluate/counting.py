@@ -13,6 +13,7 @@ from seq2seq.evaluate.metrics import METRICS, Metrics, Statistics
 
 ALONE = 4000  # translations that one process counts as fast as several, which must start first
 PIECES = 8  # for each process: pieces take unequally long
+MOST_LINES = 1000  # of a piece, whose n-grams are held in memory
 
 Counts = dict[str, list[NDArray[np.float64]]]
 
@@ -36,15 +37,15 @@ def count_systems(
     """
     n_lines = len(references[0])
     workers = min(processes, math.ceil(n_lines * len(systems) / ALONE))
-    if workers <= 1:
-        counts = [_count(references, systems, target_language)]
-    else:
-        ends = np.linspace(0, n_lines, min(n_lines, workers * PIECES) + 1).astype(int)
-        spans = [slice(*each) for each in pairwise(ends)]
-        pieces = [[[lines[span] for lines in side] for side in (references, systems)] for span in spans]
+    n_pieces = max(math.ceil(n_lines / MOST_LINES), workers * PIECES if workers > 1 else 1)
+    spans = [slice(*ends) for ends in pairwise(np.linspace(0, n_lines, min(n_lines, n_pieces) + 1).astype(int))]
+    sides = [[[lines[span] for lines in side] for span in spans] for side in (references, systems)]
+    if workers > 1:
         # Not forked: threads of torch may be running.
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            counts = list(pool.map(_count, *zip(*pieces, strict=True), [target_language] * len(pieces)))
+            counts = list(pool.map(_count, *sides, [target_language] * len(spans)))
+    else:
+        counts = [_count(*piece, target_language) for piece in zip(*sides, strict=True)]
     return [
         {name: np.concatenate([piece[name][k] for piece in counts]) for name in METRICS} for k in range(len(systems))
     ]

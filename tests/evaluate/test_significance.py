@@ -4,6 +4,7 @@ import random
 import re
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from textwrap import dedent
 
@@ -201,7 +202,22 @@ def test_several_processes_count_like_one(monkeypatch: pytest.MonkeyPatch, n_ref
     references = references[:n_references]
     expected = [Metrics(references).statistics(lines) for lines in systems]
     alone = count_systems(references, systems)
+    monkeypatch.setattr(counting, "MOST_LINES", 10)
+    in_pieces = count_systems(references, systems)
     monkeypatch.setattr(counting, "ALONE", 10)
-    for found in (alone, count_systems(references, systems, processes=2)):
+    for found in (alone, in_pieces, count_systems(references, systems, processes=2)):
         for one, other in zip(found, expected, strict=True):
             assert all(np.array_equal(one[name], other[name]) for name in METRICS)
+
+
+def test_n_grams_of_few_lines_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    references, systems = texts(300, 9)
+    peaks = []
+    for most in (300, 20):
+        monkeypatch.setattr(counting, "MOST_LINES", most)
+        tracemalloc.start()
+        Metrics(references)
+        count_systems(references, systems[:1])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] / 3
