@@ -39,16 +39,20 @@ def count_systems(
     workers = min(processes, math.ceil(n_lines * len(systems) / ALONE))
     n_pieces = max(math.ceil(n_lines / MOST_LINES), workers * PIECES if workers > 1 else 1)
     spans = [slice(*ends) for ends in pairwise(np.linspace(0, n_lines, min(n_lines, n_pieces) + 1).astype(int))]
-    sides = [[[lines[span] for lines in side] for span in spans] for side in (references, systems)]
+    pieces = _cut(references, spans), _cut(systems, spans), [target_language] * len(spans)
     if workers > 1:
         # Not forked: threads of torch may be running.
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            counts = list(pool.map(_count, *sides, [target_language] * len(spans)))
+            counts = list(pool.map(_count, *pieces))
     else:
-        counts = [_count(*piece, target_language) for piece in zip(*sides, strict=True)]
+        counts = list(map(_count, *pieces))
     return [
         {name: np.concatenate([piece[name][k] for piece in counts]) for name in METRICS} for k in range(len(systems))
     ]
+
+
+def _cut(side: Sequence[Sequence[str]], spans: Sequence[slice]) -> list[list[Sequence[str]]]:
+    return [[lines[span] for lines in side] for span in spans]
 
 
 def _count(references: Sequence[Sequence[str]], systems: Sequence[Sequence[str]], target_language: str) -> Counts:
