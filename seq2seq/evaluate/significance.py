@@ -65,7 +65,7 @@ class Difference:
 
     def turned(self) -> "Difference":
         """Returns how the first system differs from the second: both tests are symmetric."""
-        return replace(self, first=self.second, second=self.first, value=-self.value)
+        return replace(self, first=self.second, second=self.first, value=0.0 - self.value)
 
     def record(self, names: Sequence[str]) -> dict[str, Any]:
         """Returns it for JSON, given the names of all systems."""

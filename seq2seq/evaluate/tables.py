@@ -192,6 +192,8 @@ def _errors(evaluation: Evaluation) -> dict[str, list[int]]:
 
 
 def _difference(found: Difference) -> str:
+    if found.value == 0:
+        return "the same "
     star = "*" if found.is_significant else " "
     return f"{found.value:+.2f} ({p_value(found.bootstrap)}, {p_value(found.randomisation)}){star}"
 

@@ -117,6 +117,9 @@ def test_of_equal_systems_none_is_the_best() -> None:
     two, three = made(one=GOOD, two=GOOD), made(one=GOOD, two=GOOD, three=GOOD)
     assert len(verdict(two)) == 1 and verdict(two)[0].endswith("; so has two.")
     assert verdict(three)[0].endswith("; so have two, three.") and "too" not in " ".join(verdict(three))
+    assert next(line for line in text(three).split("\n") if "the same" in line).count("the same") == 4
+    difference = two.difference("TER", 1, 0)
+    assert difference and f"{difference.value:+.2f}" == "+0.00"
     for found in (two, made(one=GOOD)):
         assert "**" not in markdown(found) and r"\textbf" not in latex(found)
 
