@@ -106,8 +106,10 @@ def main(
     named = [read_model(model) for model in models]
     files = [read_files(each, len(testsets) or 1) for each in hypotheses]
     unique([*(name for name, *_ in named), *(name for name, _ in files)])
+    from seq2seq.evaluate.significance import seed
     from seq2seq.evaluate.testset import local_test_set, read_text
 
+    seed()  # a wrong one is told before models translate
     language = (langpair or "").partition("-")[2] or decode["target_language"] or ""
     if testsets:
         tests = [read_test_set(name, langpair, language) for name in testsets]

@@ -48,6 +48,13 @@ def test_comet_is_made_ready_before_models_translate(sides: list[str], monkeypat
     assert "no its-name for cpu" in done.stderr
 
 
+def test_a_wrong_seed_is_told_before_models_translate(sides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SACREBLEU_SEED", "many")
+    monkeypatch.setattr("seq2seq.evaluate.models.translate_with", lambda *_: pytest.fail("a model translates"))
+    done = run(*sides)
+    assert done.exit_code == 2 and "SACREBLEU_SEED=many: must be a whole number" in done.stderr
+
+
 def test_training_text_that_can_be_read_once_is_for_one_test_set(sides: list[str], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     sets = [f"--testset={name}={sides[1]},{sides[3]}" for name in ("one", "two")]

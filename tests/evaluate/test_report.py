@@ -315,3 +315,5 @@ def test_odd_test_sets(hypotheses: list[str], references: list[str]) -> None:
     page = Page(render(found))
     assert json.loads(page.scripts[0])["tests"][0]["systems"] == [hypotheses]
     assert "paired" not in page.text
+    both = [System(name, lines) for name, lines in (("one", hypotheses), ("two", [*hypotheses[:-1], "other"]))]
+    assert "significantly" not in Page(render(report(*both, references=[references]))).text
