@@ -1,6 +1,7 @@
 """seq2seq-evaluate: how good translations are, and which system is better."""
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.files import whole_file
 
 if TYPE_CHECKING:
+    from seq2seq.evaluate.comet import Comet
     from seq2seq.evaluate.evaluation import Evaluation, System
     from seq2seq.evaluate.testset import TestSet, TextFile
 
@@ -110,26 +112,31 @@ def main(
     named = [read_model(model) for model in models]
     files = [read_files(each, len(testsets) or 1) for each in hypotheses]
     unique([*(name for name, *_ in named), *(name for name, _ in files)])
+    from seq2seq.evaluate.significance import seed
     from seq2seq.evaluate.testset import local_test_set, read_text
-    from seq2seq.text.lines import read_lines
 
+    seed()  # a wrong one is told before models translate
+    language = (langpair or "").partition("-")[2] or decode["target_language"] or ""
     if testsets:
-        tests = [read_test_set(name, langpair) for name in testsets]
+        tests = [read_test_set(name, langpair, language) for name in testsets]
     else:
-        tests = [local_test_set(source, references, (langpair or "").partition("-")[2])]
+        tests = [local_test_set(source, references, language)]
     texts = {name: [read_text(path) for path in paths] for name, paths in files}
-    _check_lines(tests, texts, bool(models))
-    for path in map(Path, train):  # what cannot be read is told before models translate
-        if path.is_file() or not path.exists():
-            next(read_lines(path), None)
+    _check_lines(tests, texts, "MODEL to translate" if models else "COMET to read" if comet is not None else "")
+    _check_training(train, len(tests))
     if models:
         prepare_torch(threads)
+    scorer = None
+    if comet is not None:  # what it lacks is told before models translate
+        from seq2seq.evaluate.comet import MODEL, Comet
+
+        scorer = Comet(comet or MODEL, device)
     systems = _translated(named, tests, device, given(decode), report is not None)
     if output:
         with whole_file(Path(output)) as file:
             file.writelines(line.encode() + b"\n" for line in systems[0][0].hypotheses)
     evaluations = [
-        _evaluate(test, [*(each[i] for each in systems), *_read(texts, i)], train, comet)
+        _evaluate(test, [*(each[i] for each in systems), *_read(texts, i)], train, scorer, threads)
         for i, test in enumerate(tests)
     ]
     _print(evaluations, "json" if as_json else form)
@@ -181,20 +188,38 @@ def _check_options(
             raise Seq2SeqError(f"{path}: its folder does not exist")
 
 
-def _check_lines(tests: Sequence["TestSet"], texts: dict[str, list["TextFile"]], with_models: bool) -> None:
-    """Checks that files have as many lines as the references that they are scored against, and models a source.
+def _check_lines(tests: Sequence["TestSet"], texts: dict[str, list["TextFile"]], needed: str) -> None:
+    """Checks that files have as many lines as the references that they are scored against, and that there is a source.
+
+    Args:
+        tests: the test sets.
+        texts: translations of each test set by the names of systems.
+        needed: what the source is for; empty: none is needed.
 
     Raises:
         DataError: some have not; all of a test set are named.
-        Seq2SeqError: a test set has no source for the models to translate.
+        Seq2SeqError: a test set has none.
     """
     from seq2seq.evaluate.testset import check_aligned
 
     for i, test in enumerate(tests):
         first, *others = test.references
         check_aligned(first, [*filter(None, [test.source]), *others, *(files[i] for files in texts.values())])
-        if with_models and not test.source:
-            raise Seq2SeqError(f"test set {test.title} has no source for MODEL to translate")
+        if needed and not test.source:
+            raise Seq2SeqError(
+                f"test set {test.title} has no source for {needed}: give --source, or --testset with one"
+            )
+
+
+def _check_training(paths: Sequence[str], n_sets: int) -> None:
+    """Checks that training text can be read for each test set, before models translate."""
+    from seq2seq.text.lines import read_lines
+
+    for path in map(Path, paths):
+        if path.is_file() or not path.exists():
+            next(read_lines(path), None)
+        elif n_sets > 1:
+            raise Seq2SeqError(f"--train {path}: can be read only once, and there are {n_sets} test sets: give a file")
 
 
 def _translated(
@@ -222,13 +247,15 @@ def _read(texts: dict[str, list["TextFile"]], i: int) -> list["System"]:
     return [System(name, files[i].lines, files[i]) for name, files in texts.items()]
 
 
-def _evaluate(test: "TestSet", systems: list["System"], train: Sequence[str], comet: str | None) -> "Evaluation":
+def _evaluate(
+    test: "TestSet", systems: list["System"], train: Sequence[str], comet: "Comet | None", threads: int | None
+) -> "Evaluation":
     """Evaluates systems on a test set; what misleads is told on stderr."""
     from seq2seq.evaluate.evaluation import evaluate
     from seq2seq.evaluate.frequency import read_training
 
     found = read_training(train, test, [system.hypotheses for system in systems]) if train else ([], None)
-    evaluation = evaluate(test, systems, *found, comet)
+    evaluation = evaluate(test, systems, *found, comet, threads or os.cpu_count() or 1)
     for warning in evaluation.warnings:
         click.echo(f"warning: {warning}", err=True)
     return evaluation

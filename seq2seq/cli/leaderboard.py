@@ -56,7 +56,7 @@ def _text(table: "Table", width: int | None) -> str:
     from seq2seq.cli.table import printable, table_text
 
     heads = [column.title for column in table.columns]
-    left = [column.kind in ("fact", "setting") and column.key not in ("step", "time") for column in table.columns]
+    left = [column.is_text for column in table.columns]
     text = table_text(heads, [[cell.text for cell in cells] for _, cells in table.rows], left, width)
     notes = [*table.notes, *(column.note for column in table.columns if column.note)]
     return "\n".join([printable(table.summary), "", text, "",

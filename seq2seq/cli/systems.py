@@ -67,8 +67,13 @@ def read_files(text: str, n_sets: int) -> tuple[str, list[str]]:
     return spec.name or text, spec.items
 
 
-def read_test_set(text: str, langpair: str | None) -> "TestSet":
+def read_test_set(text: str, langpair: str | None, target_language: str = "") -> "TestSet":
     """Returns the test set that --testset names: NAME=SOURCE,REFERENCE[,REFERENCE...], or a name of sacrebleu's.
+
+    Args:
+        text: of the option.
+        langpair: of a test set of sacrebleu's.
+        target_language: of one that lies in files.
 
     Raises:
         Seq2SeqError: no language pair is given where sacrebleu needs one, or a file is missing.
@@ -81,7 +86,7 @@ def read_test_set(text: str, langpair: str | None) -> "TestSet":
         source, *references = spec.items
         if not references or not all(references):
             raise Seq2SeqError(f"--testset {text}: must be a name of sacrebleu's, or NAME=SOURCE,REFERENCE")
-        return local_test_set(source or None, references, (langpair or "").partition("-")[2], spec.name)
+        return local_test_set(source or None, references, target_language, spec.name)
     if not langpair:
         raise Seq2SeqError("--testset needs --langpair, such as en-de")
     return named_test_set(text, langpair)

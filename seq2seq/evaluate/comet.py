@@ -28,18 +28,16 @@ class CometScores:
     """What COMET says of the translations of one system; with most models 0 to 1, and more is better.
 
     Attributes:
-        score: the mean of all lines.
         sentences: of each line.
         signature: number of references, model, and version of the package.
     """
 
-    score: float
     sentences: list[float]
     signature: str
 
 
 class Comet:
-    """A COMET model and the test set that translations are scored on.
+    """A COMET model.
 
     A model reads one reference. Of several, each is read by itself, and the score of a line is the mean, so that no
     reference is preferred. Models that estimate quality without references read source and translation alone.
@@ -47,41 +45,36 @@ class Comet:
     A checkpoint is a pickle, which may run any program: take one only from those whom you trust.
 
     Args:
-        source: what was translated.
-        references: one list of references or several, each as long.
         name: of a model on the Hugging Face hub, or the path of a checkpoint, `model.ckpt` or its model's folder.
         device: `auto`, `cpu`, `cuda` ...
 
     Raises:
-        Seq2SeqError: the source is not known, the package is not installed, or the model can neither be found nor
-            downloaded nor read.
+        Seq2SeqError: the package is not installed, or the model can neither be found nor downloaded nor read.
     """
 
-    def __init__(
-        self, source: Lines | None, references: Sequence[Lines], name: str = MODEL, device: str = "auto"
-    ) -> None:
-        if source is None:
-            raise Seq2SeqError("COMET reads the source too: give --source")
+    def __init__(self, name: str = MODEL, device: str = "auto") -> None:
         comet = _library()
-        self.source, self.references = source, references
         chosen = choose_device(device)
         self._where = {"gpus": 1, "devices": [chosen.index or 0]} if chosen.type == "cuda" else {"gpus": 0}
         with _quiet():
             self._model = _load(comet, name)
-        if not self._model.requires_references():
-            self.references = []
-        self.signature = f"nrefs:{len(self.references)}|model:{name}|version:{comet.__version__}"
+        self._signature = f"model:{name}|version:{comet.__version__}"
 
-    def score(self, hypotheses: Lines) -> CometScores:
-        """Scores the translations of one system, one for each line."""
-        rows = [{"src": line, "mt": ours} for line, ours in zip(self.source, hypotheses, strict=True)]
-        data = [
-            [row | {"ref": other} for row, other in zip(rows, lines, strict=True)] for lines in self.references
-        ] or [rows]
+    def score(self, source: Lines, hypotheses: Lines, references: Sequence[Lines]) -> CometScores:
+        """Scores the translations of one system.
+
+        Args:
+            source: what was translated.
+            hypotheses: a translation of each line.
+            references: one list of references or several, each as long.
+        """
+        rows = [{"src": line, "mt": ours} for line, ours in zip(source, hypotheses, strict=True)]
+        used = references if self._model.requires_references() else []
+        data = [[row | {"ref": other} for row, other in zip(rows, lines, strict=True)] for lines in used] or [rows]
         with _quiet():
             found = [self._model.predict(samples, progress_bar=False, **self._where).scores for samples in data]
         sentences = [fmean(values) for values in zip(*found, strict=True)]
-        return CometScores(fmean(sentences), sentences, self.signature)
+        return CometScores(sentences, f"nrefs:{len(used)}|{self._signature}")
 
 
 def _library() -> ModuleType:

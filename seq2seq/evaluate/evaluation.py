@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 
 from seq2seq.decode.alignment import Alignment
+from seq2seq.errors import DataError
+from seq2seq.evaluate.comet import Comet
 from seq2seq.evaluate.counting import count_systems
 from seq2seq.evaluate.errors import find_errors
 from seq2seq.evaluate.frequency import Frequency
 from seq2seq.evaluate.groups import group_lines
-from seq2seq.evaluate.guards import Overlap, check_translations
+from seq2seq.evaluate.guards import Overlap, check_translations, unspaced
 from seq2seq.evaluate.metrics import Metrics, Score, Scores, Statistics
 from seq2seq.evaluate.significance import Difference, bootstrap, compare, draws, with_intervals
 from seq2seq.evaluate.testset import TestSet, TextFile
+
+LARGEST_LOSS = 700.0  # of which the exponential is a number
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,9 @@ class System:
     @property
     def perplexity(self) -> float | None:
         """Of a model on the first reference, per token."""
-        return None if self.loss is None else math.exp(self.loss)
+        if self.loss is None:
+            return None
+        return math.inf if self.loss > LARGEST_LOSS else math.exp(self.loss)
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,9 @@ class Evaluation:
         record: dict[str, Any] = {"system": system.name, **self.scores[k].record()}
         record["errors"] = {name: [row + 1 for row in rows] for name, rows in errors.items()}
         if system.loss is not None:
-            record |= {"loss": system.loss, "perplexity": system.perplexity}
+            # JSON has no infinity, which a model reaches that finds a reference impossible.
+            values = {"loss": system.loss, "perplexity": system.perplexity or 0.0}
+            record |= {name: value if math.isfinite(value) else None for name, value in values.items()}
         if system.file:
             record["sha256"] = system.file.sha256
         if system.facts:
@@ -171,7 +179,8 @@ def evaluate(
     systems: Sequence[System],
     overlaps: Sequence[Overlap] = (),
     frequency: Frequency | None = None,
-    comet: str | None = None,
+    comet: Comet | None = None,
+    processes: int = 1,
 ) -> Evaluation:
     """Scores systems on a test set, tests their differences, and looks for what makes the scores misleading.
 
@@ -180,19 +189,19 @@ def evaluate(
         systems: one or more.
         overlaps: what was found in files of training text.
         frequency: quality by how often training text has a word.
-        comet: model of COMET; empty: its usual one; None: no scores of COMET.
+        comet: model of COMET, if it scores too.
+        processes: at most, to count with; see `count_systems`.
 
     Raises:
-        DataError: there are no lines, or numbers of lines differ.
-        Seq2SeqError: COMET cannot be had.
+        DataError: there are no lines, numbers of lines differ, or there is no source for COMET.
     """
     references = test.reference_lines
     metrics = Metrics(references, target_language=test.target_language)
     hypotheses = [metrics.checked(system.hypotheses) for system in systems]
-    statistics = count_systems(references, hypotheses, test.target_language)
-    if comet is not None:
+    statistics = count_systems(references, hypotheses, test.target_language, processes)
+    if comet:
         _add_comet(comet, test, metrics, statistics, hypotheses)
-    samples = [bootstrap(metrics, each) for each in statistics]
+    samples = bootstrap(metrics, statistics)
     scores = [
         with_intervals(metrics.from_statistics(*pair), drawn)
         for pair, drawn in zip(zip(statistics, hypotheses, strict=True), samples, strict=True)
@@ -204,7 +213,7 @@ def evaluate(
             for group in grouping.groups
         ]
         grouped.append(GroupedScores(grouping.title, grouping.note, groups))
-    warnings = [
+    warnings = unspaced(references, metrics.signature("BLEU")) + [
         f"{system.name}: {warning}"
         for system in systems
         for warning in check_translations(system.hypotheses, references, test.source_lines)
@@ -224,12 +233,12 @@ def evaluate(
 
 
 def _add_comet(
-    name: str, test: TestSet, metrics: Metrics, statistics: Sequence[Statistics], hypotheses: Sequence[Sequence[str]]
+    comet: Comet, test: TestSet, metrics: Metrics, statistics: Sequence[Statistics], hypotheses: Sequence[list[str]]
 ) -> None:
     """Adds COMET, which is scored line by line, to the metrics and their statistics."""
-    from seq2seq.evaluate.comet import MODEL, Comet
-
-    comet = Comet(test.source_lines, test.reference_lines, name or MODEL)
+    if test.source_lines is None:
+        raise DataError(f"COMET reads the source too, and {test.title} has none")
     for each, lines in zip(statistics, hypotheses, strict=True):
-        each["COMET"] = np.array([[value, 1.0] for value in comet.score(lines).sentences])
-    metrics.add_mean("COMET", comet.signature)
+        found = comet.score(test.source_lines, lines, test.reference_lines)
+        each["COMET"] = np.array([[value, 1.0] for value in found.sentences])
+        metrics.add_mean("COMET", found.signature)

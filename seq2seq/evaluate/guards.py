@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seq2seq.evaluate.words import CJK
 from seq2seq.files import sha256
 from seq2seq.text.lines import is_blank, read_lines
 
@@ -65,6 +66,21 @@ def check_translations(hypotheses: Lines, references: Sequence[Lines], source: L
     if source is not None:
         found.append(untranslated(hypotheses, references, source))
     return subword_marks(hypotheses, references) + [warning for warning in found if warning]
+
+
+def unspaced(references: Sequence[Lines], signature: str) -> list[str]:
+    """Finds references without spaces between words, and BLEU by a tokenizer that needs them.
+
+    Args:
+        references: one list or several.
+        signature: of BLEU.
+    """
+    lines = references[0]
+    n = sum(2 * len(CJK.findall(line)) > len(line) for line in lines)
+    if "tok:13a" not in signature or n < MOST * len(lines):
+        return []
+    told = f"{n:,} of {len(lines):,} references are written without spaces, and BLEU counted words between spaces"
+    return [f"{told}: name the languages, such as --langpair en-zh"]
 
 
 def subword_marks(hypotheses: Lines, references: Sequence[Lines]) -> list[str]:

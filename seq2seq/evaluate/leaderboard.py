@@ -40,6 +40,11 @@ class Column:
     lower: bool | None = None
     note: str = ""
 
+    @property
+    def is_text(self) -> bool:
+        """Whether its cells begin on the left."""
+        return self.kind in ("fact", "setting") and self.key not in ("step", "time")
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -302,8 +307,8 @@ def _sorted(tables: Sequence[Table], sort: str | None) -> list[Table]:
     keys = dict.fromkeys(column.key for table in tables for column in table.columns)
     if sort is not None and sort not in keys:
         near = get_close_matches(sort, keys, 1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        raise Seq2SeqError(f"--sort {sort}: no such column{meant or '.'} There are: {', '.join(keys)}")
+        meant = f"; did you mean {near[0]}?" if near else "."
+        raise Seq2SeqError(f"--sort {sort}: no such column{meant} There are: {', '.join(keys)}")
     found = []
     for table in tables:
         names = [column.key for column in table.columns]

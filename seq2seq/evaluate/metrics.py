@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from seq2seq.errors import DataError
 
 METRICS = ("BLEU", "chrF", "chrF++", "TER")
+LESS_IS_BETTER = ("TER",)
 
 Statistics = dict[str, NDArray[np.float64]]  # of each metric, [lines, counts]: their sums are scored
 
@@ -101,10 +102,12 @@ class Metrics:
             "BLEU": {"trg_lang": target_language, "force": True},
             "chrF++": {"word_order": 2},
         }
+        one = [lines[:1] for lines in self.references]  # tells how many references there are; see `count`
         try:
-            self._metrics = {name: classes[name](references=self.references, **options.get(name, {})) for name in names}
+            self._metrics = {name: classes[name](references=one, **options.get(name, {})) for name in names}
         except (ImportError, RuntimeError) as error:  # sacrebleu's tokenizers for some languages are extras
             raise DataError(f"BLEU for target language {target_language!r}: {error}") from error
+        self._in_references: dict[str, list[Any]] = {}
 
     def add_mean(self, name: str, signature: str) -> None:
         """Adds a metric whose score is 100 times a mean over lines: its statistics are a line's value and 1."""
@@ -150,7 +153,10 @@ class Metrics:
     def count(self, name: str, row: int, hypothesis: str) -> list[float]:
         """Returns the statistics of a metric, [counts], of one line's translation."""
         metric = self._metrics[name]
-        found = metric._compute_segment_statistics(metric._preprocess_segment(hypothesis), metric._ref_cache[row])
+        if name not in self._in_references:  # large, and of no use to those who only score what was counted elsewhere
+            self._in_references[name] = metric._cache_references(self.references)
+        ours = metric._preprocess_segment(hypothesis)
+        found = metric._compute_segment_statistics(ours, self._in_references[name][row])
         return [float(count) for count in found]
 
     def from_statistics(self, statistics: Statistics, hypotheses: Sequence[str]) -> Scores:

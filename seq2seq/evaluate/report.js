@@ -103,12 +103,6 @@ addEventListener("hashchange", () => {
   else if (location.hash === ANCHOR) writeAddress();
 });
 
-const closed = [];
-addEventListener("beforeprint", () => {
-  for (const each of document.querySelectorAll("details:not([open])")) { each.open = true; closed.push(each); }
-});
-addEventListener("afterprint", () => { for (const each of closed.splice(0)) each.open = false; });
-
 form.hidden = false;
 readAddress();
 update();

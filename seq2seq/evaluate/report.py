@@ -12,8 +12,8 @@ from seq2seq.evaluate.evaluation import Evaluation, GroupedScores
 from seq2seq.evaluate.page import render_page
 from seq2seq.evaluate.plots import GroupPlot, IntervalPlot, group_plot, interval_plot
 from seq2seq.evaluate.sentences import page_data, script_json, tenths
-from seq2seq.evaluate.significance import LEVEL, Difference, draws, p_value
-from seq2seq.evaluate.tables import Cell, score_cells, score_heads
+from seq2seq.evaluate.significance import LEAST_LINES, LEVEL, Difference, draws, p_value
+from seq2seq.evaluate.tables import Cell, marked_best, score_cells, score_heads
 from seq2seq.evaluate.verdict import verdict
 
 BINS = 20  # of the histograms, from chrF 0 to 100
@@ -158,6 +158,7 @@ def render(report: Report) -> str:
         command=report.command,
         data=script_json(report.data),
         draws=draws(),
+        least=LEAST_LINES,
         level=LEVEL,
         p_value=p_value,
         shown=SHOWN,
@@ -205,7 +206,7 @@ def _grouped(names: Sequence[str], grouped: GroupedScores) -> Grouped:
     values = []
     for group in grouped.groups:
         columns = [[scores[known.index(name)].value for scores in group.scores] for name in metrics]
-        values.append([_best(column) for column in columns])
+        values.append([[Cell(*pair) for pair in zip(column, marked_best(column), strict=True)] for column in columns])
     labels, counts = [group.label for group in grouped.groups], [group.lines for group in grouped.groups]
     plots = []
     for i, name in enumerate(metrics[:2]):
@@ -213,14 +214,6 @@ def _grouped(names: Sequence[str], grouped: GroupedScores) -> Grouped:
         title = f"{name} by {grouped.title.lower()}"
         plots.append(group_plot(title, "lines", labels, counts, names, of_systems, joined=grouped.title == "Length"))
     return Grouped(grouped, metrics, values, plots)
-
-
-def _best(column: Sequence[float]) -> list[Cell]:
-    """Returns a system's score each, the best marked, to the digits shown, unless all are equal."""
-    rounded = [round(value, 1) for value in column]
-    return [
-        Cell(value, is_best=shown == max(rounded) > min(rounded)) for value, shown in zip(column, rounded, strict=True)
-    ]
 
 
 def _frequency(evaluation: Evaluation) -> GroupPlot | None:

@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sacrebleu.significance import PairedTest, estimate_ci
 
-from seq2seq.evaluate.metrics import Metrics, Scores, Statistics
+from seq2seq.errors import Seq2SeqError
+from seq2seq.evaluate.metrics import LESS_IS_BETTER, Metrics, Scores, Statistics
 
 SAMPLES: int = PairedTest._DEFAULT_SAMPLES["bs"]  # bootstrap (Koehn 2004)
 TRIALS: int = PairedTest._DEFAULT_SAMPLES["ar"]  # approximate randomisation (Riezler and Maxwell 2005)
-LEVEL = 0.05  # p-values below are called significant
+LEVEL = 0.05  # p-values below are called significant ...
+LEAST_LINES = 6  # ... if so many lines differ: that five all favour one system is chance in 1 of 16 cases
 AT_ONCE = 64  # samples; a multiple of 32, so that drawing them in turn gives the same ones as drawing all at once
 
 Floats = NDArray[np.float64]
@@ -33,6 +35,7 @@ class Difference:
         first: index of the first system.
         second: index of the second.
         value: the second's score minus the first's.
+        lines: on which the systems differ by the metric.
         bootstrap: p-value of paired bootstrap resampling.
         randomisation: p-value of paired approximate randomisation.
     """
@@ -41,22 +44,28 @@ class Difference:
     first: int
     second: int
     value: float
+    lines: int
     bootstrap: float
     randomisation: float
 
     @property
     def is_significant(self) -> bool:
-        """Whether both tests say that it is no accident; they do so of equal systems too, whose samples are equal."""
-        return self.value != 0 and max(self.bootstrap, self.randomisation) < LEVEL
+        """Whether both tests say that it is no accident; of few lines and of equal systems they always say so."""
+        return self.value != 0 and not self.is_scarce and max(self.bootstrap, self.randomisation) < LEVEL
+
+    @property
+    def is_scarce(self) -> bool:
+        """Whether too few lines differ to tell: the tests do not count samples that differ just as much."""
+        return self.lines < LEAST_LINES
 
     @property
     def is_better(self) -> bool:
         """Whether the second system is the better one."""
-        return self.value < 0 if self.metric == "TER" else self.value > 0
+        return self.value < 0 if self.metric in LESS_IS_BETTER else self.value > 0
 
     def turned(self) -> "Difference":
         """Returns how the first system differs from the second: both tests are symmetric."""
-        return replace(self, first=self.second, second=self.first, value=-self.value)
+        return replace(self, first=self.second, second=self.first, value=0.0 - self.value)
 
     def record(self, names: Sequence[str]) -> dict[str, Any]:
         """Returns it for JSON, given the names of all systems."""
@@ -65,8 +74,10 @@ class Difference:
             "system": names[self.second],
             "against": names[self.first],
             "difference": self.value,
+            "lines": self.lines,
             "p_bootstrap": self.bootstrap,
             "p_randomisation": self.randomisation,
+            "significant": self.is_significant,
         }
 
 
@@ -81,25 +92,37 @@ def draws() -> dict[str, int | None]:
 
 
 def seed() -> int | None:
-    """Returns the seed of the draws: sacrebleu's, or that of the variable SACREBLEU_SEED; None: another each time."""
-    text = os.environ.get("SACREBLEU_SEED", "12345")
-    return None if text.lower() == "none" else int(text)
+    """Returns the seed of the draws: sacrebleu's, or that of the variable SACREBLEU_SEED; None: another each time.
+
+    Raises:
+        Seq2SeqError: the variable holds something else.
+    """
+    text = os.environ.get("SACREBLEU_SEED", "12345").lower()
+    if text == "none":
+        return None
+    if not text.isdecimal():
+        raise Seq2SeqError(f"SACREBLEU_SEED={text}: must be a whole number, 0 or more, or none")
+    return int(text)
 
 
-def bootstrap(metrics: Metrics, statistics: Statistics) -> dict[str, Floats]:
-    """Returns the scores of SAMPLES samples of lines, by metric."""
-    n_lines = len(next(iter(statistics.values())))
+def bootstrap(metrics: Metrics, statistics: Sequence[Statistics]) -> list[dict[str, Floats]]:
+    """Returns the scores of each system on SAMPLES samples of lines, the same for all systems, by metric."""
+    n_lines = metrics.lines
     samples = np.random.default_rng(seed())
-    sums: dict[str, list[Floats]] = {name: [] for name in statistics}
+    sums: list[dict[str, list[Floats]]] = [{name: [] for name in each} for each in statistics]
     for n in _portions(SAMPLES):
         rows = samples.choice(n_lines, size=(n, n_lines), replace=True)
         times = np.stack([np.bincount(row, minlength=n_lines) for row in rows]).astype(np.float64)
-        for name, counts in statistics.items():
-            sums[name].append(times @ counts)
-    return {
-        name: np.array([metrics.total(name, row) for row in np.concatenate(parts).astype(np.float32)])
-        for name, parts in sums.items()
-    }
+        for found, each in zip(sums, statistics, strict=True):
+            for name, counts in each.items():
+                found[name].append(times @ counts)
+    return [
+        {
+            name: np.array([metrics.total(name, row) for row in np.concatenate(parts).astype(np.float32)])
+            for name, parts in found.items()
+        }
+        for found in sums
+    ]
 
 
 def with_intervals(scores: Scores, samples: dict[str, Floats]) -> Scores:
@@ -121,15 +144,14 @@ def randomisation(
     metrics: Metrics, first: Statistics, second: Statistics, differences: dict[str, float]
 ) -> dict[str, float]:
     """Returns the p-values, by metric, of differences: how often systems that exchange lines at random differ more."""
-    n_lines = len(next(iter(first.values())))
     chance = np.random.default_rng(seed() or None)  # sacrebleu takes the seed 0 for none
     found: dict[str, list[float]] = {name: [] for name in first}
     for n in _portions(TRIALS):
-        stay = chance.integers(2, size=(n, n_lines), dtype=bool)
-        kept, changed = stay.astype(np.float64), (~stay).astype(np.float64)
+        kept = chance.integers(2, size=(n, metrics.lines), dtype=bool).astype(np.float64)
         for name, a in first.items():
             b = second[name]
-            sides = kept @ a + changed @ b, changed @ a + kept @ b
+            mixed = b.sum(0) + kept @ (a - b)
+            sides = mixed, a.sum(0) + b.sum(0) - mixed
             one, other = ([metrics.total(name, row) for row in side.tolist()] for side in sides)
             found[name] += np.abs(np.array(one) - np.array(other)).tolist()
     return {name: _p_value(np.array(values), abs(differences[name])) for name, values in found.items()}
@@ -151,8 +173,9 @@ def compare(
         values = {name: scores[j][name] - scores[i][name] for name in metrics.names}
         by_chance = randomisation(metrics, statistics[i], statistics[j], values)
         for name, value in values.items():
+            lines = int((statistics[i][name] != statistics[j][name]).any(1).sum())
             drawn = paired_bootstrap(samples[i][name], samples[j][name], value)
-            found.append(Difference(name, i, j, value, drawn, by_chance[name]))
+            found.append(Difference(name, i, j, value, lines, drawn, by_chance[name]))
     return found
 
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from seq2seq.evaluate.errors import ERRORS
 from seq2seq.evaluate.evaluation import Evaluation
-from seq2seq.evaluate.metrics import Scores
-from seq2seq.evaluate.significance import LEVEL, SAMPLES, TRIALS, Difference, p_value, seed
+from seq2seq.evaluate.metrics import LESS_IS_BETTER, Scores
+from seq2seq.evaluate.significance import LEAST_LINES, LEVEL, SAMPLES, TRIALS, Difference, p_value, seed
 from seq2seq.evaluate.verdict import verdict
 
 NAME_WIDTH = 60  # of the first column of a text
-LESS_IS_BETTER = ("TER", "Perplexity")
 
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
     char: "\\" + char for char in "&%$#_{}"
@@ -26,18 +25,18 @@ class Cell:
         value: itself.
         margin: half the width of its 95 % interval, if it is known.
         differs: whether it is significantly different from that of the first system.
-        is_best: whether no system has a better one, to the digits shown.
+        is_best: whether no system has a better one, to the digits shown, and some a worse one.
     """
 
     value: float
+    is_best: bool = False
     margin: float | None = None
     differs: bool = False
-    is_best: bool = False
 
 
 def scores_text(scores: Scores) -> str:
     """Returns the scores of one system in a column, with signatures."""
-    rows = [(score.name, _text(Cell(score.value, score.margin)), score.signature) for score in scores.metrics]
+    rows = [(score.name, _text(Cell(score.value, margin=score.margin)), score.signature) for score in scores.metrics]
     rows.append(("exact", _text(Cell(100 * scores.exact)), scores.exact_note))
     width = max(len(value) for _, value, _ in rows)
     return "\n".join(f"{name:<6} {value:<{width}}   {note}" for name, value, note in rows)
@@ -134,7 +133,7 @@ def score_heads(evaluation: Evaluation, arrows: bool = False) -> list[str]:
         heads.append("Perplexity" if arrows else "perplexity")
     if not arrows:
         return heads
-    return [f"{head} {'↓' if head in LESS_IS_BETTER else '↑'}" for head in heads]
+    return [f"{head} {'↓' if head in (*LESS_IS_BETTER, 'Perplexity') else '↑'}" for head in heads]
 
 
 def score_cells(evaluation: Evaluation, digits: int = 1) -> list[list[Cell | None]]:
@@ -142,26 +141,27 @@ def score_cells(evaluation: Evaluation, digits: int = 1) -> list[list[Cell | Non
     columns: list[list[Cell | None]] = []
     for i, score in enumerate(evaluation.scores[0].metrics):
         column = [scores.metrics[i] for scores in evaluation.scores]
-        best = (min if score.name in LESS_IS_BETTER else max)(round(each.value, digits) for each in column)
+        best = marked_best([each.value for each in column], digits, less=score.name in LESS_IS_BETTER)
         tests = [evaluation.difference(score.name, 0, k) for k in range(len(column))]
         columns.append(
             [
-                Cell(
-                    each.value,
-                    each.margin,
-                    found is not None and found.is_significant,
-                    round(each.value, digits) == best,
-                )
-                for each, found in zip(column, tests, strict=True)
+                Cell(each.value, is_best, each.margin, found is not None and found.is_significant)
+                for each, is_best, found in zip(column, best, tests, strict=True)
             ]
         )
     exact = [100 * scores.exact for scores in evaluation.scores]
-    columns.append([Cell(value, is_best=round(value, digits) == round(max(exact), digits)) for value in exact])
+    columns.append([Cell(*pair) for pair in zip(exact, marked_best(exact, digits), strict=True)])
     perplexities = [system.perplexity for system in evaluation.systems]
     if any(value is not None for value in perplexities):
         # Not marked: perplexities of models with different tokenizers do not compare.
         columns.append([None if value is None else Cell(value) for value in perplexities])
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def marked_best(values: Sequence[float], digits: int = 1, less: bool = False) -> list[bool]:
+    """Says of each value whether none is better, to the digits shown, unless all are equal."""
+    shown = [round(-value if less else value, digits) for value in values]
+    return [value == max(shown) > min(shown) for value in shown]
 
 
 def _text(cell: Cell | None) -> str:
@@ -182,7 +182,7 @@ def _tests(evaluation: Evaluation, names: Sequence[str]) -> list[str]:
         head = [f"against {names[i]}", *(metric.name for metric in evaluation.scores[0].metrics)]
         parts += [*_columns([head, *rows]), ""]
     told = "differences and their p-values by paired bootstrap and by approximate randomisation; "
-    return [*parts, f"{told}*: both below {LEVEL:g}", ""]
+    return [*parts, f"{told}*: both below {LEVEL:g}, and {LEAST_LINES} lines or more differ", ""]
 
 
 def _errors(evaluation: Evaluation) -> dict[str, list[int]]:
@@ -192,6 +192,8 @@ def _errors(evaluation: Evaluation) -> dict[str, list[int]]:
 
 
 def _difference(found: Difference) -> str:
+    if found.value == 0:
+        return "the same "
     star = "*" if found.is_significant else " "
     return f"{found.value:+.2f} ({p_value(found.bootstrap)}, {p_value(found.randomisation)}){star}"
 
@@ -215,7 +217,8 @@ def _notes(evaluation: Evaluation, star: str) -> list[str]:
     """Returns what explains a table, in sentences."""
     notes = [f"±: 95 % interval by {SAMPLES:,} bootstrap samples (seed {seed()})."]
     if evaluation.differences:
-        told = f"{star}: different from {evaluation.names[0]} by both paired tests, p < {LEVEL:g} (bootstrap, "
+        told = f"{star}: different from {evaluation.names[0]} by both paired tests, p < {LEVEL:g} "
+        told += f"and on {LEAST_LINES} lines or more (bootstrap, "
         notes.append(f"{told}{SAMPLES:,} samples; approximate randomisation, {TRIALS:,} trials).")
     return notes
 

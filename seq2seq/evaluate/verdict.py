@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from seq2seq.evaluate.evaluation import Evaluation
+from seq2seq.evaluate.metrics import LESS_IS_BETTER
 from seq2seq.evaluate.significance import LEVEL, Difference
 
 
@@ -14,23 +15,23 @@ def verdict(evaluation: Evaluation) -> list[str]:
         values = ", ".join(f"{score.name} {score.value:.1f} (± {score.margin or 0:.1f})" for score in scores[0].metrics)
         return [f"{names[0]} reaches {values} on {data}."]
     best = evaluation.best
-    tested = {k: found for k in range(len(names)) if (found := evaluation.difference("BLEU", k, best))}
-    second = max(tested, key=lambda k: scores[k]["BLEU"])
-    told = [
-        f"{names[best]} has the highest BLEU, {scores[best]['BLEU']:.1f}, on {data}; {_next(tested[second], names)}"
-    ]
+    tested = [found for k in range(len(names)) if (found := evaluation.difference("BLEU", k, best))]
+    told = [f"{names[best]} has the highest BLEU, {scores[best]['BLEU']:.1f}, on {data}; {_next(tested, names)}"]
     told += _other_metrics(evaluation)
     if len(names) > 2:
         told += _against(evaluation, 0)
     return told
 
 
-def _next(found: Difference, names: Sequence[str]) -> str:
-    """Says how far the best system is from the second best."""
-    other = names[found.first]
-    if found.value == 0:
-        return f"so has {other}."
-    ahead = f"{other} is next, {found.value:.2f} lower"
+def _next(tested: Sequence[Difference], names: Sequence[str]) -> str:
+    """Says how far the best system is from the second best, given how it differs from the others."""
+    if equal := [names[each.first] for each in tested if each.value == 0]:
+        return f"so {'has' if len(equal) == 1 else 'have'} {', '.join(equal)}."
+    found = min(tested, key=lambda each: each.value)
+    ahead = f"{names[found.first]} is next, {found.value:.2f} lower"
+    if found.is_scarce:
+        lines = "line differs" if found.lines == 1 else "lines differ"
+        return f"{ahead}, but only {found.lines} {lines} by it: too few to tell whether that is chance."
     values = p_values(found)
     if found.is_significant:
         return f"{ahead}, and the difference is significant ({values})."
@@ -42,17 +43,18 @@ def _other_metrics(evaluation: Evaluation) -> list[str]:
     best, names = evaluation.best, evaluation.names
     agree, others = [], []
     for metric in evaluation.scores[0].metrics[1:]:
-        sign = -1 if metric.name == "TER" else 1
+        sign = -1 if metric.name in LESS_IS_BETTER else 1
         values = [sign * scores[metric.name] for scores in evaluation.scores]
         if values[best] == max(values):
-            agree.append(metric.name)
+            agree += [metric.name] * (values.count(max(values)) == 1)
             continue
         first = values.index(max(values))
         found = evaluation.difference(metric.name, best, first)
         if found:
-            kind = "significantly" if found.is_significant else "not significantly"
+            kind = "significantly so" if found.is_significant else "not significantly so"
+            how = f"on {found.lines} lines" if found.is_scarce else f"{kind} ({p_values(found)})"
             ahead = f"By {metric.name} {names[first]} is ahead of it, {evaluation.scores[first][metric.name]:.1f} to "
-            others.append(f"{ahead}{evaluation.scores[best][metric.name]:.1f}, {kind} so ({p_values(found)}).")
+            others.append(f"{ahead}{evaluation.scores[best][metric.name]:.1f}, {how}.")
     if agree:
         what = f"{', '.join(agree[:-1])} and {agree[-1]}" if len(agree) > 1 else agree[0]
         others.insert(0, f"It is best by {what} too.")

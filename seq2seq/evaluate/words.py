@@ -4,6 +4,7 @@ import re
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _MARKS = "!-/:-@\\[-`{-~\u00a1-\u00bf\u2010-\u205e\u3001-\u303f\uff01-\uff20"
+CJK = re.compile(f"[{_CJK}]")  # a character of Chinese or Japanese
 _RUN = rf"[{_CJK}]|[^\s{_CJK}{_MARKS}]+"
 # A word, a punctuation mark, or a character of a script without spaces; with the spaces before it.
 WORD = re.compile(rf"\s*(?:[{_MARKS}]|{_RUN})")

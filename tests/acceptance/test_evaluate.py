@@ -236,7 +236,7 @@ def test_set_that_cannot_be_downloaded(data: Path, tmp_path: Path) -> None:
         (["--hypothesis", "a=x,y", "--reference", "test.de"], "2 files for 1 test set; give one for each"),
         (["--hypothesis", "out.de", "--testset", "a=x"], "NAME=SOURCE,REFERENCE"),
         (["a=model,beam_size", "--source", "test.en", "--reference", "test.de"], "is not KEY=VALUE"),
-        (["--hypothesis", "out.de", "--reference", "test.de", "--comet"], "COMET"),
+        (["--hypothesis", "out.de", "--reference", "test.de", "--comet"], "no source for COMET to read: give --source"),
         (["--hypothesis", "out.de", "--reference", "test.de", "--report", "/no/x.html"], "/no/x.html: its folder"),
         (["--hypothesis", "out.de", "--reference", "test.de", "--train", "nowhere"], "nowhere: cannot be read"),
         (["--hypothesis", "out.de", "--reference", "test.de", "--reference", "short.de"], "short.de has 29 lines and "),

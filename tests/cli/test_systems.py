@@ -43,7 +43,7 @@ def test_files_for_each_test_set() -> None:
 def test_test_sets_of_ones_own(tmp_path: Path) -> None:
     for name in ("s", "r1", "r2"):
         (tmp_path / name).write_text("a\n")
-    test = read_test_set(f"mine={tmp_path / 's'},{tmp_path / 'r1'},{tmp_path / 'r2'}", "en-de")
+    test = read_test_set(f"mine={tmp_path / 's'},{tmp_path / 'r1'},{tmp_path / 'r2'}", None, "de")
     assert (test.title, test.source_lines, len(test.references), test.target_language) == ("mine", ["a"], 2, "de")
     without = read_test_set(f"mine=,{tmp_path / 'r1'}", None)
     assert without.source is None and without.reference_lines == [["a"]]

@@ -58,9 +58,8 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
 
 
 def test_one_reference(model: Model, capfd: pytest.CaptureFixture[str]) -> None:
-    scores = Comet(SOURCE, [FIRST], device="cpu").score(OURS)
+    scores = Comet(device="cpu").score(SOURCE, OURS, [FIRST])
     assert scores.sentences == pytest.approx([8 + 0.8 - 0.09, 5 + 0.5 - 0.1])
-    assert scores.score == pytest.approx(sum(scores.sentences) / 2)
     assert scores.signature == "nrefs:1|model:Unbabel/wmt22-comet-da|version:2.2.7"
     samples = [
         {"src": "The dog.", "mt": "Der Hund", "ref": "Der Hund."},
@@ -71,18 +70,17 @@ def test_one_reference(model: Model, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_of_several_references_the_mean(model: Model) -> None:
-    both = Comet(SOURCE, [FIRST, SECOND], device="cpu").score(OURS)
-    alone = [Comet(SOURCE, [lines], device="cpu").score(OURS) for lines in (FIRST, SECOND)]
+    both = Comet(device="cpu").score(SOURCE, OURS, [FIRST, SECOND])
+    alone = [Comet(device="cpu").score(SOURCE, OURS, [lines]) for lines in (FIRST, SECOND)]
     assert both.sentences == pytest.approx(
         [sum(pair) / 2 for pair in zip(*(one.sentences for one in alone), strict=True)]
     )
-    assert both.score == pytest.approx(sum(one.score for one in alone) / 2)
     assert both.signature.startswith("nrefs:2|")
 
 
 def test_models_without_references(model: Model) -> None:
     model.needs_references = False
-    scores = Comet(SOURCE, [FIRST, SECOND], device="cpu").score(OURS)
+    scores = Comet(device="cpu").score(SOURCE, OURS, [FIRST, SECOND])
     assert scores.sentences == pytest.approx([8.8, 5.5])
     assert scores.signature.startswith("nrefs:0|")
     (call,) = model.calls
@@ -92,7 +90,7 @@ def test_models_without_references(model: Model) -> None:
 def test_on_a_gpu(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     device = SimpleNamespace(type="cuda", index=1)
     monkeypatch.setattr("seq2seq.evaluate.comet.choose_device", lambda name: device)
-    Comet(SOURCE, [FIRST]).score(OURS)
+    Comet().score(SOURCE, OURS, [FIRST])
     assert model.calls[0]["gpus"] == 1
     assert model.calls[0]["devices"] == [1]
 
@@ -101,28 +99,25 @@ def test_local_checkpoints(model: Model, tmp_path: Path) -> None:
     path = tmp_path / "checkpoints" / "model.ckpt"
     path.parent.mkdir()
     with pytest.raises(Seq2SeqError, match=f"there is no file {path}"):
-        Comet(SOURCE, [FIRST], str(path))
+        Comet(str(path))
     path.write_bytes(b"")
     for name in (str(path), str(tmp_path)):
-        assert Comet(SOURCE, [FIRST], name, "cpu").signature == f"nrefs:1|model:{name}|version:2.2.7"
+        assert Comet(name, "cpu").score(SOURCE, OURS, [FIRST]).signature == f"nrefs:1|model:{name}|version:2.2.7"
     other = tmp_path / "other.ckpt"
     other.write_bytes(b"")
     with pytest.raises(Seq2SeqError, match=r"other\.ckpt: (.|\n)*what failed: hparams.yaml file is missing"):
-        Comet(SOURCE, [FIRST], str(other))
+        Comet(str(other))
 
 
 def test_what_cannot_be_had(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Seq2SeqError, match="COMET reads the source too: give --source") as error:
-        Comet(None, [FIRST])
-    assert error.value.exit_code == 2
     with pytest.raises(Seq2SeqError, match="some/model: (.|\n)*what failed: no route to the hub\n(.|\n)*give the path"):
-        Comet(SOURCE, [FIRST], "some/model")
+        Comet("some/model")
     monkeypatch.setitem(sys.modules, "comet", ModuleType("comet"))
     with pytest.raises(Seq2SeqError, match="is not COMET"):
-        Comet(SOURCE, [FIRST])
+        Comet()
     monkeypatch.setitem(sys.modules, "comet", None)
     with pytest.raises(Seq2SeqError, match=r"pip install 'seq2seq\[comet\]'") as error:
-        Comet(SOURCE, [FIRST])
+        Comet()
     assert error.value.exit_code == 2
 
 
@@ -138,6 +133,6 @@ def test_the_programs_own_log_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     root = logging.getLogger()
     before = root.level, root.handlers[:]
     with pytest.raises(Seq2SeqError, match=r"comet\.py is not COMET"):
-        Comet(SOURCE, [FIRST])
+        Comet()
     assert (root.level, root.handlers) == before
     del sys.modules["comet"]

@@ -1,13 +1,16 @@
 """Several systems, several references."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from seq2seq.errors import DataError
 from seq2seq.evaluate import testset
+from seq2seq.evaluate.comet import CometScores
 from seq2seq.evaluate.evaluation import Evaluation, System, evaluate
 from seq2seq.evaluate.frequency import read_training
 from seq2seq.evaluate.metrics import Metrics, sentence_chrf
@@ -68,6 +71,14 @@ def test_records_of_one_and_of_several_systems(tmp_path: Path) -> None:
     json.dumps([record, both, found], allow_nan=False)
 
 
+def test_records_are_json_whatever_a_model_finds_impossible() -> None:
+    test = testset.TestSet("a test", [file("one", FIRST)])
+    for loss in (800.0, float("inf"), float("nan")):
+        record = evaluate(test, [System("good", GOOD, loss=loss)]).record()
+        assert record["perplexity"] is None and record["loss"] in (None, 800.0)
+        json.dumps(record, allow_nan=False)
+
+
 def test_scores_of_groups_are_those_of_their_lines_alone() -> None:
     found = evaluation("good", "bad")
     lengths = found.grouped[0].groups
@@ -84,18 +95,14 @@ def test_chrf_of_sentences() -> None:
     assert found == pytest.approx(expected)
 
 
-def test_comet_is_one_more_metric(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Stand:
-        def __init__(self, source: list[str], references: list[list[str]], name: str) -> None:
-            assert (source, references) == (SOURCE, [FIRST, SECOND])
-            self.signature = f"model:{name}"
+def test_comet_is_one_more_metric() -> None:
+    def score(source: list[str], lines: list[str], references: list[list[str]]) -> CometScores:
+        assert (source, references) == (SOURCE, [FIRST, SECOND])
+        return CometScores([0.9 if line else 0.1 for line in lines], "model:some")
 
-        def score(self, lines: list[str]) -> SimpleNamespace:
-            return SimpleNamespace(sentences=[0.9 if line else 0.1 for line in lines])
-
-    monkeypatch.setattr("seq2seq.evaluate.comet.Comet", Stand)
+    comet: Any = SimpleNamespace(score=score)
     test = testset.TestSet("a test", [file("one", FIRST), file("two", SECOND)], file("source", SOURCE))
-    found = evaluate(test, [System("good", GOOD), System("bad", BAD)], comet="some")
+    found = evaluate(test, [System("good", GOOD), System("bad", BAD)], comet=comet)
     assert found.scores[0]["COMET"] == pytest.approx(90)
     assert found.scores[1]["COMET"] == pytest.approx(100 * (0.9 + 0.9 + 0.1) / 3)
     assert found.scores[1].metrics[-1].signature == "model:some"
@@ -103,6 +110,8 @@ def test_comet_is_one_more_metric(monkeypatch: pytest.MonkeyPatch) -> None:
     assert difference is not None and difference.value == pytest.approx(-80 / 3)
     for form in FORMATS.values():
         assert "COMET" in form(found) and "model:some" in form(found)
+    with pytest.raises(DataError, match="COMET reads the source too, and a test has none"):
+        evaluate(replace(test, source=None), [System("good", GOOD)], comet=comet)
 
 
 def test_the_target_language_chooses_the_tokenizer() -> None:

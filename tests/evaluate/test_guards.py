@@ -92,6 +92,13 @@ def test_all_guards_together() -> None:
     assert len(warnings) == 4
 
 
+@pytest.mark.parametrize(("lines", "warned"), [(CHINESE, True), (JAPANESE, True), (ARABIC, False), (SOURCE, False)])
+def test_text_without_spaces(lines: list[str], warned: bool) -> None:
+    assert guards.unspaced([lines], "nrefs:1|tok:zh|version:2.6.0") == []
+    found = guards.unspaced([lines], "nrefs:1|tok:13a|version:2.6.0")
+    assert [told.startswith("40 of 40 references are written without spaces") for told in found] == [True] * warned
+
+
 def test_overlap_with_training_text(tmp_path: Path) -> None:
     path = tmp_path / "train.en.gz"
     path.write_bytes(gzip.compress("\n".join(["x", *SOURCE[:3], " " + SOURCE[3], REFERENCES[5], "", "\r"]).encode()))

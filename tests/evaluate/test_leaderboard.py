@@ -130,6 +130,8 @@ def test_sorting(runs: Path, key: str, expected: list[str]) -> None:
 def test_an_unknown_column_is_refused(runs: Path) -> None:
     with pytest.raises(Seq2SeqError, match=r"--sort model.layer: no such column; did you mean model.layers\?"):
         make_leaderboard(runs, "model.layer")
+    with pytest.raises(Seq2SeqError, match=r"--sort zzz: no such column\. There are: run, "):
+        make_leaderboard(runs, "zzz")
 
 
 def test_folders_without_runs(tmp_path: Path) -> None:

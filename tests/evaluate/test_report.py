@@ -202,7 +202,7 @@ def test_page_needs_nothing_else() -> None:
     assert not re.search(r"fetch\(|XMLHttp|import\(|innerHTML|insertAdjacentHTML|eval\(", page.scripts[1])
     assert page.count("link") == 0
     policy = next(str(values["content"]) for tag, values in page.elements if "http-equiv" in values)
-    assert policy.startswith("default-src 'none'")
+    assert policy.startswith("default-src 'none'; base-uri 'none'; form-action 'none'")
 
 
 def test_all_controls_are_labelled() -> None:
@@ -315,3 +315,5 @@ def test_odd_test_sets(hypotheses: list[str], references: list[str]) -> None:
     page = Page(render(found))
     assert json.loads(page.scripts[0])["tests"][0]["systems"] == [hypotheses]
     assert "paired" not in page.text
+    both = [System(name, lines) for name, lines in (("one", hypotheses), ("two", [*hypotheses[:-1], "other"]))]
+    assert "significantly" not in Page(render(report(*both, references=[references]))).text

@@ -106,10 +106,22 @@ def test_the_verdict(three: Evaluation) -> None:
 
 
 def test_the_verdict_on_systems_that_do_not_differ() -> None:
-    nearly = [GOOD[0] + "!", *GOOD[1:]]
-    first, *_ = verdict(made(one=GOOD, two=nearly))
+    other = [line.replace("small", "little") if i % 6 == 1 or i == 2 else line for i, line in enumerate(REFERENCE)]
+    first, *_ = verdict(made(one=GOOD, two=other))
     assert "two is next" in first and "but the difference is not significant: it may be chance (p = " in first
-    assert verdict(made(one=GOOD, two=GOOD))[0].endswith("; so has two.")
+    first, *_ = verdict(made(one=GOOD, two=[GOOD[0] + "!", *GOOD[1:]]))
+    assert first.endswith("lower, but only 1 line differs by it: too few to tell whether that is chance.")
+
+
+def test_of_equal_systems_none_is_the_best() -> None:
+    two, three = made(one=GOOD, two=GOOD), made(one=GOOD, two=GOOD, three=GOOD)
+    assert len(verdict(two)) == 1 and verdict(two)[0].endswith("; so has two.")
+    assert verdict(three)[0].endswith("; so have two, three.") and "too" not in " ".join(verdict(three))
+    assert next(line for line in text(three).split("\n") if "the same" in line).count("the same") == 4
+    difference = two.difference("TER", 1, 0)
+    assert difference and f"{difference.value:+.2f}" == "+0.00"
+    for found in (two, made(one=GOOD)):
+        assert "**" not in markdown(found) and r"\textbf" not in latex(found)
 
 
 def test_the_verdict_on_one_system() -> None:
