@@ -28,10 +28,10 @@ demo: .venv/.demo  ## trains on the demo corpus, translates its test sentences a
 	$(BIN)/seq2seq-evaluate --hypothesis $(DEMO)/test.de --reference recipes/demo/test.de.gz
 
 test: .venv/.test  ## passes the tests, on all cores
-	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow'
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow'
 
 test-slow: .venv/.test  ## passes the long checks too
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: .venv/.test  ## format, lint, types, import directions
 	$(BIN)/ruff format --check .

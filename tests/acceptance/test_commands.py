@@ -100,7 +100,7 @@ def test_it_translates_and_evaluates(trained: Path, tmp_path: Path) -> None:
     assert status["test/bleu"] == pytest.approx(scores["metrics"]["BLEU"]["score"])
     (tested,) = status["tests"]
     assert (tested["name"], tested["direction"]) == (f"{source} | {reference}", "en-de")
-    assert tested["metrics"]["BLEU"] == scores["metrics"]["BLEU"]
+    assert tested["metrics"]["BLEU"].items() <= scores["metrics"]["BLEU"].items()
 
 
 def test_python_in_five_lines(trained: Path) -> None:
