@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -237,7 +236,8 @@ def score_text(metric: str, value: float) -> str:
 
 def duration(seconds: float) -> str:
     """Returns hours, minutes and seconds."""
-    return str(timedelta(seconds=round(seconds)))
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60:,}:{minutes % 60:02}:{rest:02}"
 
 
 def _mapping(path: Path, faults: list[str], must: bool = True) -> dict[str, Any]:

@@ -280,7 +280,7 @@ def _histories(samples: Sequence[tuple[int, str, list[dict[str, str]]]]) -> list
     for step, what, texts in samples:
         when = f"step {step:,}" if what == "valid" else f"{what}, step {step:,}"
         for sample in texts:
-            if not sample:
+            if len(sample) < 2:  # none that a run writes
                 continue
             *given, (name, text) = sample.items()
             found.setdefault(tuple(given), History(dict(given), name, [])).rows.append((when, text))

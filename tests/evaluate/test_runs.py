@@ -7,7 +7,7 @@ import pytest
 from run_folders import SIGNATURE, scored_set, text_events, translation_events, write_run
 
 from seq2seq.errors import DataError
-from seq2seq.evaluate.runs import NOT_KEPT, Best, metric_name, read_run
+from seq2seq.evaluate.runs import NOT_KEPT, Best, duration, metric_name, read_run
 
 
 def test_a_finished_run(tmp_path: Path) -> None:
@@ -126,3 +126,10 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 )
 def test_names_of_metrics(metric: str, name: str) -> None:
     assert metric_name(metric) == name
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.4, "0:00:00"), (59.6, "0:01:00"), (90061, "25:01:01"), (3.6e15, "1,000,000,000,000:00:00")]
+)
+def test_durations(seconds: float, told: str) -> None:
+    assert duration(seconds) == told

@@ -188,6 +188,13 @@ def test_all_text_is_escaped(tmp_path: Path) -> None:
         (path / "run.json").write_text(json.dumps({"starts": starts[:1]}))
 
 
+def test_samples_that_no_run_writes_are_left_out(tmp_path: Path) -> None:
+    rows = [{"step": 20, "valid/samples": [{}, {"source": "alone"}, {"source": "a", "translation": "b"}, 7]}]
+    path = write_run(tmp_path / "run", translation_events(), samples=rows)
+    assert [history.given for history in made(path).histories] == [{"source": "a"}]
+    assert "alone" not in page_of(path)
+
+
 def test_a_damaged_model_is_told_of(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run", translation_events())
     (path / "best").mkdir()

@@ -11,7 +11,8 @@ from random import Random
 import pytest
 
 from fuzz.mutate import LARGEST, mutate
-from fuzz.targets import TARGETS, Target
+from fuzz.target import Target
+from fuzz.targets import TARGETS
 from fuzz.workers import outcomes
 from fuzz_parsers import main
 from seq2seq.errors import DataError

@@ -1,79 +1,41 @@
-"""Parsers of the program, each with good files of its kind."""
+"""All parsers of the program that are fuzzed, each with good files of its kind."""
 
 import gzip
 import json
 import os
 import shutil
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from random import Random
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
-
-from fuzz.mutate import mutate
+from fuzz.folders import (
+    CalibrationFile,
+    Characters,
+    Config,
+    GPTConfig,
+    Manifest,
+    Optimizer,
+    SentencePieceFile,
+    ShortlistFile,
+    State,
+    TokenizerFile,
+    Weights,
+)
+from fuzz.target import FIXTURES, LANGUAGE_MODEL, TRANSLATION, Target
 from inject.corpus import write_corpus, write_recipe
-from seq2seq import Generator, Translator
 from seq2seq.config import JsonlFile, TsvFile, load_recipe, settings_from_dict
-from seq2seq.decode.confidence import fit_calibration
 from seq2seq.decode.partial import read_journal
 from seq2seq.decode.shards import merge
-from seq2seq.evaluate.doctor.folder import inspect_folder
-from seq2seq.files import MANIFEST, sha256, verify_manifest, write_manifest
-from seq2seq.model.calibration import CALIBRATION
-from seq2seq.model.folder import build_model, load_any, load_model
-from seq2seq.model.weights import load_tensors
+from seq2seq.evaluate.leaderboard import make_leaderboard
+from seq2seq.evaluate.runs import read_run
+from seq2seq.evaluate.training_report import make_training_report, render_training_report
+from seq2seq.files import sha256
 from seq2seq.text.corpora import JsonlCorpus, TsvCorpus
 from seq2seq.text.inputs import Span, open_text, part_of
 from seq2seq.text.lines import read_lines, read_text
-from seq2seq.text.shortlist import SHORTLIST, Shortlist
-from seq2seq.text.tokenizer import contents_hash
-from seq2seq.train.checkpoint import newest_checkpoint
 from seq2seq.train.monitor import cut_metrics, read_status
-from seq2seq.train.optimizer import build_optimizer, set_optimizer_tensors
 
-FIXTURES = Path(__file__).parents[2] / "tests/fixtures/format_1"
 RECIPES = Path(__file__).parents[2] / "recipes"
-TRANSLATION = FIXTURES / "translation/checkpoints/step-00004000"
-LANGUAGE_MODEL = FIXTURES / "language_model/best"
-LINES = ["a b c", "the old dog sees a small house .", "", "\u2581 \ue000 \U0001f600"]
-
-
-class Target(ABC):
-    """A parser and good files that it reads.
-
-    Args:
-        folder: an empty one of its own.
-
-    Attributes:
-        name: on the command line and in the table.
-        share: of all files, relative to those of the others; small where a file takes long.
-        seeds: good files; mutated ones are made from them.
-        path: where the file lies.
-    """
-
-    name: ClassVar[str]
-    share: ClassVar[float] = 1.0
-    seeds: Sequence[bytes]
-    path: Path
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
-        self.folder = folder
-
-    def content(self, seed: int, number: int) -> bytes:
-        """Returns the mutated file of a number."""
-        random = Random(f"{seed} {self.name} {number}")
-        return mutate(random.choice(self.seeds), random)
-
-    def write(self, content: bytes) -> None:
-        """Puts a file in its place."""
-        self.path.write_bytes(content)
-
-    @abstractmethod
-    def read(self) -> None:
-        """Lets the program read it, and use what it has read."""
 
 
 class RecipeFile(Target):
@@ -107,177 +69,6 @@ class Override(Target):
         load_recipe(self.recipe, [os.fsdecode(self.path.read_bytes())])
 
 
-class FolderFile(Target):
-    """A file of a model folder, whose manifest fits it: anybody can write one that does.
-
-    Attributes:
-        source: the good folder.
-        file: its name below.
-    """
-
-    source: ClassVar[Path] = TRANSLATION
-    file: ClassVar[str]
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.model = folder / "checkpoints/step-00000001"
-        shutil.copytree(self.source, self.model)
-        self.add(self.model)
-        self.path = self.model / self.file
-        self.seeds = [self.path.read_bytes()]
-
-    def add(self, folder: Path) -> None:
-        """Adds what the good folder lacks."""
-
-    def write(self, content: bytes) -> None:
-        """Puts a file in its place, and a manifest that fits."""
-        super().write(content)
-        (self.model / MANIFEST).unlink(missing_ok=True)
-        write_manifest(self.model)
-
-    def read(self) -> None:
-        """Loads the model, and uses it if it can be loaded."""
-        inspect_folder(self.model)
-        use(self.model)
-
-
-def use(folder: Path) -> None:
-    """Loads a model, and translates or continues some lines with it."""
-    limits: dict[str, Any] = {"batch_tokens": 4096, "precision": "fp32", "beam_size": 2}
-    if load_any(folder).settings.task == "translation":
-        limits |= {"max_length_ratio": 0.5, "min_length": 0}
-        Translator.load(folder, "cpu", **limits).translate(LINES)
-    else:
-        Generator.load(folder, "cpu", **limits, max_new_tokens=4).generate(LINES[:2])
-
-
-class Config(FolderFile):
-    """config.json of a translation model."""
-
-    name, file = "config", "config.json"
-
-
-class GPTConfig(FolderFile):
-    """config.json of a language model."""
-
-    name, file, source = "gpt-config", "config.json", LANGUAGE_MODEL
-
-
-class TokenizerFile(FolderFile):
-    """tokenizer.json."""
-
-    name, file = "tokenizer", "tokenizer/tokenizer.json"
-
-
-class TokenizerModel(FolderFile):
-    """A file of a tokenizer, with hashes of it that fit."""
-
-    def write(self, content: bytes) -> None:
-        """Puts it in its place, and its hash where that is compared."""
-        tokenizer, config = self.model / "tokenizer/tokenizer.json", self.model / "config.json"
-        digest = contents_hash([content], json.loads(tokenizer.read_bytes())["lossless"])
-        for path, key in ((tokenizer, "hash"), (config, "tokenizer_hash")):
-            path.write_text(json.dumps({**json.loads(path.read_bytes()), key: digest}), encoding="utf-8")
-        super().write(content)
-
-
-class SentencePieceFile(TokenizerModel):
-    """A SentencePiece model."""
-
-    name, file, share = "sentencepiece", "tokenizer/shared.model", 0.4
-
-
-class Characters(TokenizerModel):
-    """The list of a tokenizer of characters."""
-
-    name, file, source = "characters", "tokenizer/characters.txt", LANGUAGE_MODEL
-
-
-class Weights(FolderFile):
-    """model.safetensors."""
-
-    name, file = "weights", "model.safetensors"
-
-
-class ShortlistFile(FolderFile):
-    """shortlist.safetensors."""
-
-    name, file = "shortlist", SHORTLIST
-
-    def add(self, folder: Path) -> None:
-        """Adds a shortlist."""
-        tokenizer = load_model(folder).tokenizer
-        n_source, n_target = tokenizer.source_vocab_size, tokenizer.target_vocab_size
-        targets = np.arange(n_source, dtype=np.int32) % n_target
-        Shortlist(np.arange(4, dtype=np.int32), np.arange(n_source + 1), targets, n_target).save(folder)
-
-    def read(self) -> None:
-        """Loads the model with it, and translates with it."""
-        limits: dict[str, Any] = {"beam_size": 2, "max_length_ratio": 0.5, "shortlist": True}
-        Translator.load(self.model, "cpu", **limits).translate(LINES)
-
-
-class CalibrationFile(FolderFile):
-    """calibration.json."""
-
-    name, file = "calibration", CALIBRATION
-
-    def add(self, folder: Path) -> None:
-        """Adds a calibration."""
-        features = [{"mean_log_prob": -i / 9, "length_misfit": -i % 7 / 9} for i in range(60)]
-        fit_calibration(features, [1 / (1 + i) for i in range(60)], about={"target_language": "de"}).save(folder)
-
-    def read(self) -> None:
-        """Loads the model with it, and translates with it."""
-        translator = Translator.load(self.model, "cpu", beam_size=2, max_length_ratio=0.5)
-        for translation in translator.translate_all(LINES):
-            if translation.confidence is not None and not 0 <= translation.confidence <= 1:
-                raise AssertionError(translation.confidence)
-
-
-class Optimizer(FolderFile):
-    """optimizer.safetensors of a checkpoint."""
-
-    name, file = "optimizer", "optimizer.safetensors"
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        trained = load_model(self.model)
-        self.net = build_model(trained.settings, trained.tokenizer)
-        self.settings = trained.settings.train
-
-    def read(self) -> None:
-        """Restores an optimizer from it."""
-        newest_checkpoint(self.folder)
-        optimizer = build_optimizer(self.net, self.settings)
-        set_optimizer_tensors(self.net, optimizer, load_tensors(self.path))
-
-
-class State(FolderFile):
-    """state.json of a checkpoint."""
-
-    name, file = "state", "state.json"
-
-    def read(self) -> None:
-        """Looks for a checkpoint to go on from."""
-        newest_checkpoint(self.folder)
-
-
-class Manifest(FolderFile):
-    """MANIFEST.json."""
-
-    name, file = "manifest", MANIFEST
-
-    def write(self, content: bytes) -> None:
-        """Puts it in its place as it is."""
-        self.path.write_bytes(content)
-
-    def read(self) -> None:
-        """Verifies the folder by it."""
-        inspect_folder(self.model)
-        verify_manifest(self.model)
-
-
 class RunFiles(Target):
     """What a run folder holds beside models: metrics.jsonl and status.json."""
 
@@ -296,6 +87,49 @@ class RunFiles(Target):
         shutil.copyfile(self.path, self.folder / "metrics.jsonl")
         cut_metrics(self.folder / "metrics.jsonl", 1, 1)
         read_status(self.folder)
+
+
+class RunPages(Target):
+    """A file of a run folder that reports and leaderboards read."""
+
+    name, share = "run-pages", 0.2
+    files: ClassVar[dict[str, bytes]] = {
+        "recipe.yaml": (FIXTURES / "translation/recipe.yaml").read_bytes(),
+        "status.json": b'{"state": "finished", "step": 30, "time": "2026-01-01T00:00:00+00:00", "best_bleu": 31.5, '
+        b'"best_step": 30, "test/bleu": 30.5, "tests": [{"name": "a | b", "direction": "en-de", "lines": 9, '
+        b'"exact": 0.5, "metrics": {"BLEU": {"score": 30.5, "signature": "nrefs:1"}}}]}',
+        "metrics.jsonl": b'{"step": 10, "seconds": 1.5, "train/loss": 2.25, "train/learning_rate": 0.1}\n'
+        b'{"step": 30, "seconds": 3, "valid/loss": 2.0, "valid/bleu": 31.5}\n{"step": 30, "test/bleu": 30.5}\n',
+        "samples.jsonl": b'{"step": 30, "valid/samples": [{"source": "a", "reference": "b", "translation": "c"}]}\n',
+        "run.json": b'{"starts": [{"time": "2026-01-01T00:00:00+00:00", "step": 0, "command": ["seq2seq-train", "x"], '
+        b'"seed": 1, "ranks": 1, "device": "cpu", "versions": {"python": "3.11.7"}, "platform": "Linux", '
+        b'"conditions": {"threads": 2}, "git": {"commit": "abc", "changed": false}, '
+        b'"data": [{"file": "a", "bytes": 9, "sha256": "abc"}]}]}',
+    }
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.run = folder / "runs/run"
+        self.run.mkdir(parents=True)
+        self.seeds = list(self.files.values())
+
+    def write(self, content: bytes) -> None:
+        """Puts a file in the place of the good one that it begins like."""
+        place = max(self.files, key=lambda name: _alike(self.files[name], content))
+        for name, whole in self.files.items():
+            (self.run / name).write_bytes(content if name == place else whole)
+
+    def read(self) -> None:
+        """Shows the run on both pages."""
+        board = make_leaderboard(self.run.parent)
+        json.dumps(board.record())
+        board.html(self.folder / "board.html", "command")
+        render_training_report(make_training_report(read_run(self.run)), "command")
+
+
+def _alike(one: bytes, other: bytes) -> int:
+    """Returns how many bytes two files share from their beginning on."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 class Text(Target):
@@ -439,6 +273,7 @@ TARGETS: dict[str, type[Target]] = {
     kind.name: kind
     for kind in (
         RecipeFile, Override, StoredSettings, Manifest, Config, GPTConfig, TokenizerFile, SentencePieceFile, Characters,
-        Weights, ShortlistFile, CalibrationFile, Optimizer, State, RunFiles, Text, Gzip, Zstd, Tsv, Jsonl, Journal,
+        Weights, ShortlistFile, CalibrationFile, Optimizer, State, RunFiles, RunPages, Text, Gzip, Zstd, Tsv,
+        Jsonl, Journal,
     )
 }  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fuzz.targets import Target
+from fuzz.target import Target
 from inject.process import Say, fork
 from seq2seq.errors import explain_error
 
