@@ -112,6 +112,7 @@ def main(
     named = [read_model(model) for model in models]
     files = [read_files(each, len(testsets) or 1) for each in hypotheses]
     unique([*(name for name, *_ in named), *(name for name, _ in files)])
+    from seq2seq.evaluate.metrics import Metrics
     from seq2seq.evaluate.significance import seed
     from seq2seq.evaluate.testset import local_test_set, read_text
 
@@ -124,6 +125,8 @@ def main(
     texts = {name: [read_text(path) for path in paths] for name, paths in files}
     _check_lines(tests, texts, "MODEL to translate" if models else "COMET to read" if comet is not None else "")
     _check_training(train, len(tests))
+    for test in tests:  # a tokenizer that is not installed is told before models translate
+        Metrics([["text"]], ("BLEU",), test.target_language)
     if models:
         prepare_torch(threads)
     scorer = None
