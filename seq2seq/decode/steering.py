@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from seq2seq.decode.constraints import Constraints, Demand, Phrase
@@ -17,6 +17,7 @@ from seq2seq.text.lines import is_blank, one_line, read_lines
 from seq2seq.text.tokenizer import Tokenizer
 
 PUNCTUATION, UNITS = '.,;:!?"]\u00bb\u201d\u201c', "%\u2030\u00b0\u20ac$\u00a3\u00a5"
+REMEMBERED = 100_000  # wishes whose tokens are known: every file has new texts to keep
 Wish = tuple[str, ...]  # texts of which one must stand in a translation
 
 
@@ -184,7 +185,8 @@ class PhraseBook:
     def __init__(self, tokenizer: Tokenizer, pieces: Pieces) -> None:
         self._tokenizer, self._pieces = tokenizer, pieces
         self._reader = Constraints((), EOS, pieces)
-        self._phrases: dict[tuple[Wish, str], _Worded] = {}
+        # By type too: a kept text equals a term of the same letters.
+        self._phrase = lru_cache(REMEMBERED, typed=True)(self._worded)
 
     def demand(self, wishes: Sequence[Wish], prefix: str = "") -> Demand:
         """Returns what search has to see to.
@@ -222,19 +224,16 @@ class PhraseBook:
     def _space(self, token: int) -> str:
         return " " if self._pieces.texts[token].startswith(" ") else ""
 
-    def _phrase(self, wish: Wish) -> _Worded:
-        apart = _behind(wish[0]) if isinstance(wish, Kept) else ""
-        if (wish, apart) not in self._phrases:
-            ways: dict[tuple[int, ...], str | None] = {}
-            for text in wish:
-                ids = self._ids(text)
-                # Behind a bracket or a sign there is no space.
-                bare = ids[1:] if len(ids) > 1 and self._pieces.texts[ids[0]] == " " else ids
-                for way in (ids, bare):
-                    exact = self._tokenizer.decode_target([way])[0] == text
-                    ways.setdefault(way, None if exact else text)
-            self._phrases[wish, apart] = _Worded(tuple(ways), apart, tuple(ways.values()))
-        return self._phrases[wish, apart]
+    def _worded(self, wish: Wish) -> _Worded:
+        ways: dict[tuple[int, ...], str | None] = {}
+        for text in wish:
+            ids = self._ids(text)
+            # Behind a bracket or a sign there is no space.
+            bare = ids[1:] if len(ids) > 1 and self._pieces.texts[ids[0]] == " " else ids
+            for way in (ids, bare):
+                exact = self._tokenizer.decode_target([way])[0] == text
+                ways.setdefault(way, None if exact else text)
+        return _Worded(tuple(ways), _behind(wish[0]) if isinstance(wish, Kept) else "", tuple(ways.values()))
 
     def _ids(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.target_rows([text]).rows[0].tolist()[:-1])

@@ -12,7 +12,7 @@ from decode.stored import LINES, stored, translator
 
 from seq2seq.decode.protected import lost
 from seq2seq.decode.searcher import target_pieces
-from seq2seq.decode.steering import Glossary, PhraseBook, Steering, Wish
+from seq2seq.decode.steering import Glossary, Kept, PhraseBook, Steering, Wish
 from seq2seq.errors import DataError, Seq2SeqError
 
 KINDS: Any = ["number", "url", "email", "placeholder", "tag"]
@@ -208,6 +208,14 @@ def test_what_may_stand_beside_kept_text_leaves_it_as_it_is() -> None:
             assert lost(text, f"({text}{signs} x") == [], signs
     assert "%" in phrases("50")[0] and "%" not in phrases("www.x.org")[0]
     assert ")" in phrases("www.x.org")[0] and ")" not in phrases("https://x.org/a_(b")[0]
+
+
+def test_a_kept_text_is_no_term_of_the_same_letters() -> None:
+    tokenizer = stored().tokenizer
+    book = PhraseBook(tokenizer, target_pieces(tokenizer))
+    for _ in range(2):
+        term, kept = book.demand([("12",), Kept(("12",))]).phrases
+        assert term.apart == "" and "." in kept.apart
 
 
 @pytest.mark.parametrize("beam_size", [1, 5])
