@@ -104,6 +104,14 @@ class _Command(click.Command):
 
     headings: Mapping[str | None, str]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if "extra argument" in error.message and any("--input" in option.opts for option in self.params):
+                raise click.UsageError(f"{error.message}; a file to read is given by --input FILE", ctx) from error
+            raise
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         title, sections, common = "Options", dict[str, list[tuple[str, str]]](), []
         for option in self.get_params(ctx):

@@ -293,6 +293,7 @@ def test_typo_fails_at_once_with_a_hint(recipe_file: Write) -> None:
         ("translate", ["{run}", "--max-length-ratio", "0"], 2, "decode.max_length_ratio"),
         ("translate", ["{run}", "--n-best", "2"], 2, "needs --format jsonl"),
         ("translate", ["{run}", "--n-best", "9", "--format", "jsonl"], 2, "--n-best 9 is more than --beam-size, 2"),
+        ("translate", ["{run}", "{data}/valid.en"], 2, "a file to read is given by --input FILE"),
         ("translate", ["{run}", "--output", "/nowhere/x"], 2, "/nowhere/x: No such file"),
         (
             "translate",
