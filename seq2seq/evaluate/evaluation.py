@@ -16,7 +16,7 @@ from seq2seq.evaluate.frequency import Frequency
 from seq2seq.evaluate.groups import group_lines
 from seq2seq.evaluate.guards import Overlap, check_translations, unspaced
 from seq2seq.evaluate.metrics import Metrics, Score, Scores, Statistics
-from seq2seq.evaluate.significance import Difference, bootstrap, compare, draws, with_intervals
+from seq2seq.evaluate.significance import Difference, best_system, bootstrap, compare, draws, with_intervals
 from seq2seq.evaluate.testset import TestSet, TextFile
 
 LARGEST_LOSS = 700.0  # of which the exponential is a number
@@ -111,7 +111,7 @@ class Evaluation:
     @property
     def best(self) -> int:
         """Index of the system with the highest BLEU, the first of equals."""
-        return max(range(len(self.systems)), key=lambda k: self.scores[k]["BLEU"])
+        return best_system(self.scores)
 
     def difference(self, metric: str, first: int, second: int) -> Difference | None:
         """Returns how the second system differs from the first, if the pair was tested."""

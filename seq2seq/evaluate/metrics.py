@@ -163,15 +163,13 @@ class Metrics:
         """Scores the translations whose statistics are these."""
         rows = zip(hypotheses, *self.references, strict=True)
         equal = sum(hypothesis in references for hypothesis, *references in rows)
-        scores = [
-            Score(name, self.total(name, counts.sum(0)), self.signature(name)) for name, counts in statistics.items()
-        ]
-        return Scores(scores, equal / self.lines, self.lines, len(self.references))
+        return Scores(self.of_rows(statistics), equal / self.lines, self.lines, len(self.references))
 
-    def of_rows(self, statistics: Statistics, rows: Sequence[int]) -> list[Score]:
-        """Scores some of the lines alone, as if they were the test set."""
+    def of_rows(self, statistics: Statistics, rows: Sequence[int] | None = None) -> list[Score]:
+        """Scores some of the lines alone, as if they were the test set; None: all."""
+        chosen = slice(None) if rows is None else list(rows)
         return [
-            Score(name, self.total(name, counts[list(rows)].sum(0)), self.signature(name))
+            Score(name, self.total(name, counts[chosen].sum(0)), self.signature(name))
             for name, counts in statistics.items()
         ]
 

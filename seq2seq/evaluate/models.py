@@ -50,6 +50,7 @@ def translate_with(
     wanted = options.pop("target_language", None)
     trained = load_model(folder, choose_device(device), options)
     trained.prepare()
+    settings = settings_to_yaml(trained.settings)
     systems = []
     for test in tests:
         known = test.target_language if test.target_language in trained.tokenizer.languages else None
@@ -60,7 +61,6 @@ def translate_with(
         pairs = zip(source, hypotheses, strict=True)
         alignments = list(Aligner(trained, translator.language).align_stream(pairs)) if align else []
         facts = _facts(folder, trained, translator.language)
-        settings = settings_to_yaml(trained.settings)
         systems.append(System(name, hypotheses, None, facts, settings, loss, alignments))
     return systems
 

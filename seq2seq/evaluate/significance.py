@@ -179,8 +179,13 @@ def compare(
     return found
 
 
+def best_system(scores: Sequence[Scores]) -> int:
+    """Returns the index of the system with the highest BLEU, the first of equals."""
+    return max(range(len(scores)), key=lambda k: scores[k]["BLEU"])
+
+
 def _pairs(scores: Sequence[Scores]) -> list[tuple[int, int]]:
-    best = max(range(len(scores)), key=lambda k: scores[k]["BLEU"])
+    best = best_system(scores)
     pairs = {(0, k) for k in range(1, len(scores))} | {(min(best, k), max(best, k)) for k in range(len(scores))}
     return sorted(pair for pair in pairs if pair[0] != pair[1])
 
